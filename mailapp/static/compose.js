@@ -1,0 +1,1 @@
+// What JavaScript adds to writing: the form works without it.
