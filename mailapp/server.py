@@ -1,0 +1,251 @@
+"""The web server of an instance: gunicorn with threads, and a stop that loses no request."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
+
+from mailapp import create_app
+from mailapp.health import begin_drain, draining
+from mailapp.settings import Settings, SettingsError
+from mailapp.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+# Longer than nginx keeps an idle connection to us (60 s), so that it is nginx that closes it: a
+# request sent into a connection we are closing would be lost.
+KEEPALIVE = 75
+# A worker's main thread reports each second whatever its request threads do, so that an upload of
+# an hour is no reason to end it; one that is silent for this long is stuck.
+STUCK_AFTER = 60
+# What a stop by Ctrl-C leaves to requests under way, in seconds.
+HURRY = 2
+BACKLOG = 2048
+
+
+def serve(settings: Settings, load: Callable[[Settings], WSGIApplication] = create_app) -> NoReturn:
+    """Serve until a signal ends it; leave by SystemExit, also in the worker processes.
+
+    SIGTERM: /healthz says draining, `drain_seconds` later new connections are refused, requests
+    under way get `graceful_timeout` seconds, exit status 0; a second SIGTERM skips the wait. SIGINT
+    leaves requests HURRY seconds. Status 1 when the address can't be listened on. `load` is called
+    in each worker after the fork, so that no connection is shared; its SettingsError ends all of it
+    with that sentence and status 4 (gunicorn's "application failed to load").
+    """
+    configure_logging(settings)
+    try:
+        listener = _listen(settings)
+    except OSError as error:
+        print(_why_not(settings, error), file=sys.stderr)
+        sys.exit(1)
+    instance = _Instance(settings, load, listener)
+    _Arbiter(instance).run()
+    sys.exit(0)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket. Opened here because gunicorn would try a busy port five times."""
+    family, _, _, _, address = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.create_server(
+        address,
+        family=family,
+        backlog=BACKLOG,
+        dualstack_ipv6=settings.host == "::" and socket.has_dualstack_ipv6(),
+    )
+    # Inherited by accepted connections: a client that vanished without a word frees its thread
+    # after some two minutes instead of never.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    return listener
+
+
+def _why_not(settings: Settings, error: OSError) -> str:
+    host, port = settings.host, settings.port
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} is in use on {host}. Stop what uses it, or set PORT to another, "
+            f"such as PORT={port + 1 if port < 65535 else port - 1}."
+        )
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights than this user has. Set PORT, such as PORT=8000."
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"HOST={host} is not an address of this machine. Set HOST, such as HOST=127.0.0.1."
+    return f"HOST={host} PORT={port} can't be listened on: {error.strerror}."
+
+
+class _Instance(BaseApplication):  # type: ignore[misc]
+    """The application as gunicorn wants it: how to configure the server, how to load the app."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[Settings], WSGIApplication],
+        listener: socket.socket,
+    ) -> None:
+        self.settings = settings
+        self.refusal = _Refusal()
+        self._load = load
+        self._descriptor = listener.detach()
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self.settings
+        for name, value in {
+            "bind": f"fd://{self._descriptor}",
+            "worker_class": _Worker,
+            "workers": settings.web_workers,
+            "threads": settings.web_threads,
+            "keepalive": KEEPALIVE,
+            "timeout": STUCK_AFTER,
+            "graceful_timeout": settings.graceful_timeout,
+            # A worker's sign of life is a file; on a slow disk it would look dead.
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
+            # Off: its default path is one for all instances of a user, who would fight for it.
+            "control_socket_disable": True,
+            # Nobody: who may say X-Forwarded-Proto is decided in mailapp/proxies.py.
+            "forwarded_allow_ips": "",
+            "logger_class": _Logger,
+            "loglevel": settings.log_level,
+            "errorlog": None,
+            "accesslog": None,
+            "proc_name": "mailapp",
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> WSGIApplication:
+        try:
+            return self._load(self.settings)
+        except SettingsError as error:
+            self.refusal.write(str(error))
+            sys.exit(Arbiter.APP_LOAD_ERROR)
+
+
+class _Refusal:
+    """Why a worker would not start: written by any of them, said once, by their parent."""
+
+    SIZE = 4096
+
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, self.SIZE)
+
+    def write(self, sentence: str) -> None:
+        text = sentence.encode()[: self.SIZE]
+        self._shared[: len(text)] = text
+
+    def read(self) -> str:
+        return self._shared[:].rstrip(b"\0").decode(errors="replace")
+
+
+class _Logger(Logger):  # type: ignore[misc]
+    """gunicorn's own lines, handed to the root logger and so written like all others."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.propagate = True
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """gunicorn's parent process, which drains before it stops."""
+
+    def __init__(self, instance: _Instance) -> None:
+        super().__init__(instance)
+        self._instance = instance
+        self._stop_at: float | None = None
+
+    def init_signals(self) -> None:
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        super().init_signals()
+        if ignored:  # started by nohup
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def handle_term(self) -> None:
+        if self._stop_at is not None:
+            raise StopIteration
+        begin_drain()
+        self._stop_at = time.monotonic() + self._instance.settings.drain_seconds
+        self.log.info("Draining for %g s", self._instance.settings.drain_seconds)
+
+    # A terminal that was closed. gunicorn would reload, and so live on without a terminal; our
+    # settings come from the environment, in which a reload finds nothing new.
+    handle_hup = handle_term
+
+    def handle_int(self) -> None:
+        begin_drain()
+        self.cfg.set("graceful_timeout", HURRY)
+        super().handle_int()
+
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        if self._stop_at is not None:
+            left = self._stop_at - time.monotonic()
+            if left <= 0:
+                raise StopIteration
+            timeout = min(timeout, left)
+        signals: list[int] = super().wait_for_signals(timeout)
+        return signals
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> NoReturn:
+        sentence = self._instance.refusal.read()
+        if sentence:
+            print(sentence, file=sys.stderr)
+        super().halt(reason, exit_status)
+        sys.exit(exit_status)
+
+
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker, which leaves nobody behind when it stops."""
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        # The terminal sends these to the whole process group; the parent decides what they mean.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        if draining():
+            # Room for no kept-alive connection: gunicorn answers each with "Connection: close", so
+            # that balancers have left, one request at a time, when the sockets close.
+            self.max_keepalived = -1
+        kept: bool = super().handle_request(req, conn)
+        return kept
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            self._take_the_queued()
+
+    def _take_the_queued(self) -> None:
+        """Accept who already stands in the kernel's queue, then close it.
+
+        gunicorn closes it only when the last request is done: until then connections would go on
+        queueing and be reset in the end, with the requests they carry.
+        """
+        for listener in self.sockets:
+            taken = -1
+            while taken != self.nr_conns:
+                taken = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Those that never sent a byte (browsers connect ahead) are not waited for either."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
