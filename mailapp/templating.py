@@ -1,4 +1,4 @@
-"""What the templates can say: addresses of static files, icons, sizes of files, links in plain text."""
+"""What the templates can say: addresses of static files, icons, sizes, links in plain text."""
 
 import hashlib
 import re
@@ -41,13 +41,13 @@ def filesize(size: int) -> str:
     """Return a size in bytes as a person says it: `1 byte`, `1.5 KB`, `50 MB` (1 KB = 1024)."""
     if size < 1024:
         return "1 byte" if size == 1 else f"{size} bytes"
-    amount = float(size)
-    unit = _UNITS[0]
-    for unit in _UNITS:
+    amount = size / 1024
+    units = iter(_UNITS)
+    unit = next(units)
+    # 1023.95 would be written as 1024.0 of this unit, so it is already 1.0 of the next.
+    while amount >= 1023.95 and unit != _UNITS[-1]:
         amount /= 1024
-        # 1023.95 would be written as 1024.0 of this unit, so it is already 1.0 of the next.
-        if amount < 1023.95:
-            break
+        unit = next(units)
     return f"{amount:.1f}".removesuffix(".0") + f" {unit}"
 
 
@@ -69,15 +69,16 @@ def linkify(text: str) -> Markup:
 
 def _without_sentence_end(address: str) -> str:
     """Drop the punctuation that belongs to the sentence around an address, not to the address."""
-    while address:
-        last = address[-1]
-        if last in ".,;:!?'*_…、。":
-            address = address[:-1]
-        elif last in _CLOSING and address.count(last) > address.count(_CLOSING[last]):
-            address = address[:-1]
-        else:
-            break
-    return address
+    end = len(address)
+    # Counted once: a message may be a megabyte of closing brackets.
+    count = {bracket: address.count(bracket) for bracket in "()[]{}"}
+    while True:
+        last = address[end - 1]
+        if last in _CLOSING and count[last] > count[_CLOSING[last]]:
+            count[last] -= 1
+        elif last not in ".,;:!?'*_…、。":
+            return address[:end]
+        end -= 1
 
 
 def agent_name(agent: str) -> str:
