@@ -1,0 +1,70 @@
+"""Lets a client see an answer that was given before its upload ended.
+
+A server that answers and closes while the client still sends makes the client's system throw the
+answer away with the connection ("connection reset"). RFC 9112 section 9.6 says what to do instead:
+close for writing, go on reading for a while, then close.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+# How long, and how many bytes of it, an upload that was refused is still read.
+LINGER_SECONDS = 10.0
+LINGER_BYTES = 1024 * 1024 * 1024
+
+# What gunicorn itself reads on after an answer, without giving up the connection.
+_LEFT_TO_SERVER = 64 * 1024
+
+_READ = "mailapp.body_is_read"
+
+
+def init_app(app: Flask) -> None:
+    """Read on after every answer whose request has not been read to its end."""
+    app.after_request(_after)
+
+
+def body_is_read(environ: WSGIEnvironment) -> None:
+    """Note that the body of this request was read to its end."""
+    environ[_READ] = True
+
+
+def _after(response: Response) -> Response:
+    # Only gunicorn's connections are ours to handle; other servers are for development.
+    connection = request.environ.get("gunicorn.socket")
+    if isinstance(connection, socket.socket) and _may_be_sending():
+        response.call_on_close(partial(_linger, connection))
+    return response
+
+
+def _may_be_sending() -> bool:
+    if request.environ.get(_READ) or "form" in request.__dict__:
+        return False
+    length = request.content_length
+    if length is None:
+        return "chunked" in request.headers.get("Transfer-Encoding", "")
+    return length > _LEFT_TO_SERVER
+
+
+def _linger(connection: socket.socket) -> None:
+    """Called when the answer has been sent."""
+    deadline = time.monotonic() + LINGER_SECONDS
+    left = LINGER_BYTES
+    buffer = bytearray(64 * 1024)
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+        while left > 0 and (remaining := deadline - time.monotonic()) > 0:
+            connection.settimeout(remaining)
+            received = connection.recv_into(buffer)
+            if received == 0:
+                break
+            left -= received

@@ -1,0 +1,287 @@
+"""Reads a form's body as it arrives, so that files go to the store without being kept in between.
+
+multipart/form-data is RFC 7578, its framing RFC 2046 section 5.1. Werkzeug's decoder is not used:
+fed piece by piece it adds a byte to a file whose closing boundary is cut between its two last
+hyphens (3.1.9), and it copies the content five times.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from flask import Request
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+
+from mailapp.attachments import linger
+from mailapp.attachments.store import CHUNK
+from mailapp.errors import Problem
+from mailapp.settings import FORM_ROOM, current_settings
+
+# Far above any form of ours, far below what would cost memory or time.
+MAX_PARTS = 1000
+MAX_HEADER_BYTES = 16 * 1024
+
+# How long a visitor's silence in the middle of a body may hold a thread.
+STALL_SECONDS = 30.0
+
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+
+FormFields = MultiDict[str, str]
+OnFile = Callable[["FilePart"], None]
+
+
+class _Input(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """A file of the form, to be read while it arrives; what is left unread is skipped.
+
+    `fields` are the text fields that came before it, `filename` is as the browser sent it.
+    """
+
+    field: str
+    filename: str
+    content_type: str
+    fields: FormFields
+    read: Callable[[int], bytes]
+
+
+def read_form(request: Request, *, limit: int, on_file: OnFile) -> FormFields:
+    """The text fields of a form; each of its files is given to `on_file` when it comes.
+
+    Raises Problem: 413 for a body over `limit` bytes (at once where its length is announced) or
+    too much text, 400 for one that breaks off or is malformed. What `on_file` raises passes
+    through. A form without files may be urlencoded.
+    """
+    announced = request.content_length
+    if announced is not None and announced > limit:
+        raise _too_large()
+    if request.mimetype == "application/x-www-form-urlencoded":
+        return _urlencoded(request, limit)
+    if request.mimetype != "multipart/form-data":
+        raise _malformed("It is not the content of a form.")
+    boundary = request.mimetype_params.get("boundary", "")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise _malformed("Its parts can't be told apart.")
+    with _patience(request):
+        form = _Form(_Body(request, limit), boundary.encode("ascii"))
+        fields = form.read(on_file)
+    # Who asks request.form later (an error page that gives back what was typed) finds it read.
+    request.__dict__["form"] = ImmutableMultiDict(fields)
+    return fields
+
+
+class _Body:
+    """The bytes of a request, up to a limit, whether or not their number was announced."""
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._input: _Input = request.environ["wsgi.input"]
+        self._environ = request.environ
+        announced = request.content_length
+        self._announced = announced is not None
+        # One byte more than may come of a body of unknown length, to see whether it does.
+        self._left = limit + 1 if announced is None else announced
+        if announced is None and not request.environ.get("wsgi.input_terminated"):
+            self._left = 0  # neither client nor server says where it ends: there is none
+            self._announced = True
+
+    def read(self) -> bytes:
+        """The next piece; none at the end."""
+        if self._left == 0:
+            if not self._announced:
+                raise _too_large()
+            linger.body_is_read(self._environ)
+            return b""
+        try:
+            data = self._input.read(min(CHUNK, self._left))
+        except OSError:
+            raise _broken_off() from None
+        if not data:
+            if self._announced:
+                raise _broken_off()
+            linger.body_is_read(self._environ)
+        self._left -= len(data)
+        return data
+
+
+class _Form:
+    """The parts of a multipart body, pulled from it one after the other."""
+
+    def __init__(self, body: _Body, boundary: bytes) -> None:
+        self._body = body
+        self._delimiter = b"\r\n--" + boundary
+        # The first delimiter may stand at the very beginning, without its line break.
+        self._buffer = b"\r\n"
+        self._position = 0
+        self._in_part = False
+        self._fields: FormFields = MultiDict()
+        # A field's names and text together: what a person can write, and as much for the rest.
+        self._text_left = current_settings().max_message_bytes + FORM_ROOM
+
+    def read(self, on_file: OnFile) -> FormFields:
+        """All fields, when the last part has been read."""
+        self._skip_to_delimiter()
+        parts = 0
+        while self._next_part():
+            parts += 1
+            if parts > MAX_PARTS:
+                raise Problem(413, "This is too large", "The form has too many fields.")
+            name, filename, content_type = self._headers()
+            self._in_part = True
+            if filename is None:
+                self._fields.add(name, self._text())
+            else:
+                self._file(name, filename, content_type, on_file)
+            self._skip_to_delimiter()
+        return self._fields
+
+    def _file(self, name: str, filename: str, content_type: str, on_file: OnFile) -> None:
+        if not filename and not self._peek():
+            return  # what a browser sends for a file input that nothing was chosen in
+        on_file(FilePart(name, filename, content_type, self._fields, self._content))
+
+    def _text(self) -> str:
+        pieces = []
+        while piece := self._content(CHUNK):
+            self._text_left -= len(piece)
+            if self._text_left < 0:
+                raise Problem(413, "This is too large", "The form has too much text.")
+            pieces.append(piece)
+        return b"".join(pieces).decode("utf-8", "replace")
+
+    def _content(self, size: int, /) -> bytes:
+        """At most `size` bytes of the part's content, none at its end."""
+        if not self._in_part or size <= 0:
+            return b""
+        while True:
+            found = self._buffer.find(self._delimiter, self._position)
+            # Where the delimiter is not, its beginning may be: as many bytes are held back.
+            end = found if found >= 0 else len(self._buffer) - len(self._delimiter) + 1
+            if end > self._position:
+                start, self._position = self._position, min(end, self._position + size)
+                return self._buffer[start : self._position]
+            if found >= 0:
+                self._in_part = False
+                return b""
+            self._fill()
+
+    def _peek(self) -> bytes:
+        piece = self._content(1)
+        self._position -= len(piece)
+        return piece
+
+    def _skip_to_delimiter(self) -> None:
+        self._in_part = True
+        while self._content(CHUNK):
+            pass
+        self._position += len(self._delimiter)
+
+    def _next_part(self) -> bool:
+        """Go past the end of a delimiter's line; False if it was the last."""
+        self._need(2)
+        if self._buffer.startswith(b"--", self._position):
+            while self._body.read():  # the epilogue, which means nothing
+                pass
+            return False
+        line = self._upto(b"\r\n", MAX_HEADER_BYTES)
+        if line.strip(b" \t"):
+            raise _malformed("A boundary within it is damaged.")
+        return True
+
+    def _headers(self) -> tuple[str, str | None, str]:
+        """A part's name, its file name if it is a file, and its type."""
+        headers: dict[str, str] = {}
+        total = MAX_HEADER_BYTES
+        while line := self._upto(b"\r\n", total):
+            total -= len(line)
+            name, _, value = line.decode("utf-8", "replace").partition(":")
+            headers.setdefault(name.strip().lower(), value.strip())
+        disposition, options = parse_options_header(headers.get("content-disposition"))
+        if disposition != "form-data" or "name" not in options:
+            raise _malformed("A field in it has no name.")
+        filename = options.get("filename")
+        if filename is not None:
+            # Browsers write a line break in a name so (HTML, "multipart/form-data encoding
+            # algorithm"); the quote, escaped the same way, Werkzeug has undone.
+            filename = re.sub("%0[Dd]", "\r", re.sub("%0[Aa]", "\n", filename))
+        return options["name"], filename, headers.get("content-type", "")
+
+    def _upto(self, mark: bytes, most: int) -> bytes:
+        """What comes before `mark`, which is passed too; Problem if that is not near."""
+        while (found := self._buffer.find(mark, self._position)) < 0:
+            if len(self._buffer) - self._position > most:
+                raise _malformed("A field in it has too long a heading.")
+            self._fill()
+        if found - self._position > most:
+            raise _malformed("A field in it has too long a heading.")
+        start, self._position = self._position, found + len(mark)
+        return self._buffer[start:found]
+
+    def _need(self, count: int) -> None:
+        while len(self._buffer) - self._position < count:
+            self._fill()
+
+    def _fill(self) -> None:
+        data = self._body.read()
+        if not data:
+            raise _broken_off()
+        self._buffer = self._buffer[self._position :] + data
+        self._position = 0
+
+
+def _urlencoded(request: Request, limit: int) -> FormFields:
+    request.max_content_length = limit
+    request.max_form_memory_size = limit
+    try:
+        return MultiDict(request.form)
+    except RequestEntityTooLarge:
+        raise _too_large() from None
+
+
+@contextmanager
+def _patience(request: Request) -> Iterator[None]:
+    """Don't wait for ever for a visitor who stopped sending.
+
+    gunicorn's threads do: a handful of silent connections would take an instance out of service
+    where no proxy buffers their requests.
+    """
+    connection = request.environ.get("gunicorn.socket")
+    if not isinstance(connection, socket.socket):
+        yield
+        return
+    before = connection.gettimeout()
+    connection.settimeout(STALL_SECONDS)
+    try:
+        yield
+    finally:
+        connection.settimeout(before)
+
+
+def _too_large() -> Problem:
+    most = current_settings().max_attachment_bytes / (1024 * 1024)
+    return Problem(
+        413,
+        "This is too large",
+        f"An attachment can have at most {most:.4g} MB. Nothing of it was kept.",
+    )
+
+
+def _broken_off() -> Problem:
+    return Problem(
+        400,
+        "The upload broke off",
+        "Less arrived than was announced, so nothing was done. Please try again.",
+    )
+
+
+def _malformed(text: str) -> Problem:
+    return Problem(400, "This form can't be read", f"{text} Nothing was done. Please try again.")

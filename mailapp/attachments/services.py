@@ -1,0 +1,87 @@
+"""The rules of stored content: one row and one object for equal content, the object always first.
+
+Law: an object is written before the row that names it, and a row deleted before its object. A crash
+in between leaves an object that nothing names, which the collector finds; never the reverse.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mailapp import database
+from mailapp.attachments.models import Blob
+from mailapp.attachments.store import ByteReader, Stored, StoreUnavailable, store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The row of a content, and whether the object just written is one too many."""
+
+    blob_id: int
+    surplus: bool
+
+
+@dataclass(frozen=True)
+class SavedBlob:
+    """A content that is stored and has its row."""
+
+    blob_id: int
+    sha256: str
+    size: int
+
+
+def register(connection: Connection, stored: Stored) -> Registered:
+    """Name a stored object in the table, or find the row that names equal content already.
+
+    Inside a `write` transaction, best the one that makes the reference too: the row then can't be
+    collected in between. Where `surplus` is true, `discard` the object once that is committed.
+    """
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    now = database.now()
+    values = {
+        "sha256": stored.sha256,
+        "size": stored.size,
+        "key": stored.key,
+        "created_at": now,
+        "last_used_at": now,
+    }
+    # One statement, so that of two uploads of one content at once the later finds the earlier's
+    # row. It writes to a row that exists, because only then it locks it and returns it.
+    found = connection.execute(
+        insert(Blob)
+        .values(values)
+        .on_conflict_do_update(index_elements=[Blob.sha256], set_={"last_used_at": now})
+        .returning(Blob.id, Blob.key)
+    ).one()
+    return Registered(blob_id=found.id, surplus=found.key != stored.key)
+
+
+def discard(stored: Stored) -> None:
+    """Delete an object that no row names. If that fails the collector does it later."""
+    try:
+        store().delete(stored.key)
+    except StoreUnavailable:
+        logger.warning("attachments: object %s is left to the collector", stored.key)
+
+
+def save(stream: ByteReader, limit: int) -> SavedBlob:
+    """Store what `stream` yields, at most `limit` bytes, and give it its row.
+
+    Raises TooLarge, Unavailable, or what the stream raises; then nothing is kept.
+    """
+    stored = store().put(stream, limit)
+    try:
+        with database.write() as connection:
+            registered = register(connection, stored)
+    except BaseException:
+        discard(stored)
+        raise
+    if registered.surplus:
+        discard(stored)
+    return SavedBlob(registered.blob_id, stored.sha256, stored.size)

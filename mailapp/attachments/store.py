@@ -1,0 +1,165 @@
+"""The store of attachments' bytes: what every adapter can do, and which one this application uses.
+
+An object is written once under a key of its own and never changed. Keys are never reused, so what
+was found to be rubbish a moment ago can be deleted without asking again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, Self
+
+from flask import Flask, current_app
+
+from mailapp.errors import Unavailable
+from mailapp.settings import Settings
+
+# One size for every copy between two streams: larger gains nothing, smaller costs more calls.
+CHUNK = 256 * 1024
+
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+class ByteReader(Protocol):
+    """Anything to read bytes from: at most `size` of them, none at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class ObjectStream(Protocol):
+    """The bytes of an object, piece by piece; `close` gives back the file or the connection."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object that was written: its key, the SHA-256 of its content in hex, its size in bytes."""
+
+    key: str
+    sha256: str
+    size: int
+
+
+class TooLarge(Exception):  # noqa: N818
+    """The stream holds more than `limit` bytes; nothing of it was kept."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} bytes")
+        self.limit = limit
+
+
+class StoreUnavailable(Unavailable):
+    """The store can't be reached or can't do what it is asked; `str()` is the reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("attachments")
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Store(Protocol):
+    """Where attachments are kept. Every method raises StoreUnavailable when it can't be reached."""
+
+    def put(self, stream: ByteReader, limit: int) -> Stored:
+        """Write what `stream` yields under a fresh key.
+
+        Memory does not grow with the content. TooLarge as soon as `limit` bytes are passed; then,
+        and when `stream` raises, nothing stays behind.
+        """
+        ...
+
+    def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectStream:
+        """The object's bytes from `start`, `length` of them or all; FileNotFoundError if missing.
+
+        It is open when this returns: what fails later is only the transfer.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is missing already is fine."""
+        ...
+
+    def list(self) -> Iterator[tuple[str, datetime]]:
+        """Every object's key and when it was written, in UTC, by the store's own clock."""
+        ...
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what unfinished writes begun before then left; returns how many."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the bucket or folder. May be repeated, and run by two at once."""
+        ...
+
+    def check(self) -> None:
+        """Return within about a second if the store can take and give objects, else raise."""
+        ...
+
+
+class Meter:
+    """A stream that is hashed and measured as it is read; TooLarge when it passes a limit."""
+
+    def __init__(self, stream: ByteReader, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self.size += len(data)
+        if self.size > self._limit:
+            raise TooLarge(self._limit)
+        self._hash.update(data)
+        return data
+
+    def stored(self, key: str) -> Stored:
+        """What was read up to now, as the object `key`."""
+        return Stored(key, self._hash.hexdigest(), self.size)
+
+
+def new_key() -> str:
+    """A key that no object has or had."""
+    return uuid.uuid4().hex
+
+
+def is_key(name: str) -> bool:
+    """Whether `name` can be one of our keys, rather than something else in the bucket or folder."""
+    return _KEY.fullmatch(name) is not None
+
+
+def init_app(app: Flask) -> None:
+    """Give the application the store its settings name; nothing is opened before first use."""
+    app.extensions["attachments"] = from_settings(app.extensions["settings"])
+
+
+def from_settings(settings: Settings) -> Store:
+    """The store that the settings name: S3 where there is an endpoint, else the folder."""
+    # Only the adapter in use is imported: the SDK alone costs a worker some megabytes.
+    if settings.minio_endpoint:
+        from mailapp.attachments.s3 import S3Store
+
+        return S3Store.from_settings(settings)
+    from mailapp.attachments.directory import DirectoryStore
+
+    return DirectoryStore(settings.attachment_dir)
+
+
+def store() -> Store:
+    """The store of the application that handles this request or command."""
+    kept: Store = current_app.extensions["attachments"]
+    return kept
