@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
 
+import mailapp
 from mailapp.health.drain import draining
 from mailapp.health.probes import Checkup, Result
 from mailapp.settings import current_settings
@@ -53,7 +53,7 @@ def _verdict(results: dict[str, Result]) -> tuple[str, int]:
 
 
 def _answer(body: dict[str, Any], code: int) -> Response:
-    named = {"instance": current_settings().instance_name, "version": version("mailapp")}
+    named = {"instance": current_settings().instance_name, "version": mailapp.__version__}
     answer = jsonify(body | named)
     answer.status_code = code
     answer.headers["Cache-Control"] = "no-store"

@@ -32,7 +32,7 @@ class JsonLines(JsonFormatter):
         for field in ("message", "exception"):
             if isinstance(log_data.get(field), str):
                 log_data[field] = _URL_PASSWORD.sub(r"\1:***@", log_data[field])
-        return log_data
+        return {"timestamp": log_data.pop("timestamp"), **log_data}
 
 
 def configure_logging(settings: Settings) -> None:

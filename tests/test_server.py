@@ -1,0 +1,417 @@
+"""A real server process: how it starts, how it stops, and what that costs its visitors."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+# What stands in for the application: small, so that a start takes no time, with the rooms whose
+# behaviour over a start and a stop is looked at here.
+PROGRAM = """
+import os, time
+from flask import Flask, Response, request
+from mailapp import health, proxies, telemetry
+from mailapp.health.probes import Checkup
+from mailapp.health.views import bp
+from mailapp.server import serve
+from mailapp.settings import Settings, SettingsError
+
+def load(settings):
+    if "REFUSE" in os.environ:
+        raise SettingsError("SECRET_KEY is not what it should be.")
+    app = Flask("mailapp")
+    app.extensions["settings"] = settings
+    app.extensions["health"] = Checkup([])
+    app.register_blueprint(bp)
+
+    @app.get("/pid")
+    def pid():
+        return str(os.getpid())
+
+    @app.get("/slow/<float:seconds>")
+    def slow(seconds):
+        time.sleep(seconds)
+        return "done"
+
+    @app.post("/upload")
+    def upload():
+        size = 0
+        while chunk := request.stream.read(65536):
+            size += len(chunk)
+        return str(size)
+
+    @app.get("/download")
+    def download():
+        def chunks():
+            for _ in range(15):
+                time.sleep(0.1)
+                yield b"x" * 1000
+        return Response(chunks())
+
+    @app.get("/seen")
+    def seen():
+        return request.scheme + " " + request.remote_addr
+
+    proxies.init_app(app)
+    telemetry.init_app(app)
+    return app
+
+serve(Settings.from_env(), load)
+"""
+
+
+class Instance:
+    """One server process of ours, in a process group of its own."""
+
+    def __init__(self, directory: Path, **environ: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(environ.get("PORT") or probe.getsockname()[1])
+        self.wanted = int(environ.get("WEB_WORKERS", "2"))
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.log = directory / f"log-{self.port}-{time.monotonic_ns()}"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM],
+                env={
+                    **os.environ,
+                    "DATA_DIR": str(directory),
+                    "INSTANCE_NAME": "web-1",
+                    "DRAIN_SECONDS": "1.5",
+                    "GRACEFUL_TIMEOUT": "10",
+                    **environ,
+                    "PORT": str(self.port),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_until_up(self) -> Instance:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            # The first worker answers before the last one is started.
+            with contextlib.suppress(httpx.TransportError, OSError):
+                if len(self.workers()) == self.wanted and self.get("/livez").is_success:
+                    return self
+            assert self.process.poll() is None, self.said()
+            time.sleep(0.05)
+        raise AssertionError(self.said())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(self.base + path, timeout=10, **options)
+
+    def tell(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def status(self, within: float) -> int:
+        return self.process.wait(within)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.said().splitlines()]
+
+    def workers(self) -> set[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return {int(child) for child in children.read_text().split()}
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+Start = Callable[..., Instance]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Instance] = []
+
+    def start(**environ: str) -> Instance:
+        started.append(Instance(tmp_path, **environ))
+        return started[-1]
+
+    yield start
+    for instance in started:
+        instance.end()
+
+
+def draining_now(instance: Instance) -> None:
+    """Wait until /healthz says so; bounded."""
+    deadline = time.monotonic() + 2
+    while instance.get("/healthz").json()["status"] != "draining":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_busy_port_is_said_at_once_with_the_variable_to_change(start: Start) -> None:
+    first = start().wait_until_up()
+    began = time.monotonic()
+    second = start(PORT=str(first.port))
+    status = second.status(10)
+
+    assert status == 1
+    assert time.monotonic() - began < 5
+    assert second.said() == (
+        f"Port {first.port} is in use on 127.0.0.1. Stop what uses it, or set PORT to another, "
+        f"such as PORT={first.port + 1}.\n"
+    )
+    assert first.get("/livez").status_code == 200
+
+
+def test_an_address_that_is_not_ours_is_said(start: Start) -> None:
+    instance = start(HOST="192.0.2.1")
+
+    assert instance.status(10) == 1
+    assert instance.said().startswith("HOST=192.0.2.1 is not an address of this machine.")
+
+
+def test_a_setting_the_application_refuses_is_one_sentence(start: Start) -> None:
+    instance = start(REFUSE="1")
+
+    assert instance.status(10) == 4
+    said = instance.said()
+    assert said.count("SECRET_KEY is not what it should be.") == 1
+    assert "Traceback" not in said
+
+
+def test_every_line_of_the_server_is_json_and_names_the_instance(start: Start) -> None:
+    instance = start(DRAIN_SECONDS="0").wait_until_up()
+    answer = instance.get("/pid")
+    instance.tell(signal.SIGTERM)
+    assert instance.status(5) == 0
+
+    lines = instance.lines()
+    assert {line["instance"] for line in lines} == {"web-1"}
+    (access,) = [line for line in lines if line["logger"] == "mailapp.access"]
+    assert access["request_id"] == answer.headers["X-Request-ID"]
+    assert (access["status"], access["path"]) == (200, "/pid")
+    assert answer.headers["X-Served-By"] == "web-1"
+
+
+def test_draining_is_said_by_every_worker_at_once(start: Start) -> None:
+    instance = start(WEB_WORKERS="3", DRAIN_SECONDS="4").wait_until_up()
+    instance.tell(signal.SIGTERM)
+    draining_now(instance)
+    said, pids = [], set()
+    for _ in range(30):
+        said.append(instance.get("/healthz"))
+        pids.add(instance.get("/pid").text)
+
+    assert {(answer.status_code, answer.json()["status"]) for answer in said} == {(503, "draining")}
+    assert len(pids) > 1
+    assert instance.status(10) == 0
+
+
+def test_a_worker_started_while_draining_says_so_too(start: Start) -> None:
+    instance = start(WEB_WORKERS="1", DRAIN_SECONDS="4").wait_until_up()
+    (old,) = instance.workers()
+    instance.tell(signal.SIGTERM)
+    draining_now(instance)
+    os.kill(old, signal.SIGKILL)
+    deadline = time.monotonic() + 3
+    while not (instance.workers() - {old}):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    answer = instance.get("/healthz")
+
+    assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+    assert instance.status(10) == 0
+
+
+class Visitor(threading.Thread):
+    """Asks again and again on kept-alive connections until the server refuses to connect.
+
+    Counts as lost what a balancer could not send to another instance: a request that went out on a
+    connection and got no whole answer.
+    """
+
+    def __init__(self, port: int, method: str = "GET") -> None:
+        super().__init__(daemon=True)
+        self.port = port
+        self.method = method
+        self.answered = 0
+        self.last_answer = 0.0
+        self.lost: list[str] = []
+
+    def run(self) -> None:
+        connection: http.client.HTTPConnection | None = None
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if connection is None:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+                try:
+                    connection.connect()
+                except OSError:
+                    return
+            try:
+                if self.method == "POST":
+                    connection.request("POST", "/upload", b"x" * 20000)
+                else:
+                    connection.request("GET", "/pid")
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(repr(error))
+                connection = None
+                continue
+            assert answer.status == 200
+            self.answered += 1
+            self.last_answer = time.monotonic()
+            if answer.headers.get("Connection") == "close":
+                connection.close()
+                connection = None
+            time.sleep(0.01)
+
+
+def test_a_stop_under_load_loses_no_request(start: Start) -> None:
+    instance = start(DRAIN_SECONDS="1.5").wait_until_up()
+    visitors = [Visitor(instance.port, method) for method in ["GET", "POST"] * 3]
+    slow: list[str] = []
+
+    def ask_slowly() -> None:
+        slow.append(instance.get("/slow/1.5").text)
+
+    for visitor in visitors:
+        visitor.start()
+    time.sleep(0.5)
+    instance.tell(signal.SIGTERM)
+    stopped = time.monotonic()
+    time.sleep(1.2)  # under way when the drain is over
+    asker = threading.Thread(target=ask_slowly)
+    asker.start()
+    status = instance.status(15)
+    for visitor in visitors:
+        visitor.join(10)
+    asker.join(10)
+
+    assert status == 0
+    assert [visitor.lost for visitor in visitors] == [[]] * 6
+    assert slow == ["done"]
+    for visitor in visitors:
+        assert visitor.answered > 20
+        assert visitor.last_answer - stopped > 1.3  # served through the whole drain
+
+
+def test_while_draining_answers_tell_the_client_to_leave_the_connection(start: Start) -> None:
+    instance = start().wait_until_up()
+    with httpx.Client() as client:
+        before = client.get(instance.base + "/pid").headers["Connection"]
+        instance.tell(signal.SIGTERM)
+        draining_now(instance)
+        after = client.get(instance.base + "/pid").headers["Connection"]
+
+    assert (before, after) == ("keep-alive", "close")
+
+
+def test_after_the_drain_connections_are_refused_while_work_is_finished(start: Start) -> None:
+    instance = start(DRAIN_SECONDS="0.2").wait_until_up()
+    answers: list[bytes] = []
+
+    def download() -> None:
+        answers.append(instance.get("/download").content)
+
+    asker = threading.Thread(target=download)
+    asker.start()
+    time.sleep(0.3)
+    instance.tell(signal.SIGTERM)
+    time.sleep(0.7)
+    with pytest.raises(httpx.ConnectError):
+        instance.get("/pid")
+    asker.join(10)
+
+    assert instance.status(10) == 0
+    assert answers == [b"x" * 15000]
+
+
+def test_connections_that_say_nothing_do_not_hold_up_a_stop(start: Start) -> None:
+    instance = start(DRAIN_SECONDS="0").wait_until_up()
+    with socket.create_connection(("127.0.0.1", instance.port)):
+        time.sleep(5.5)  # by now the server has stopped waiting for its request
+        instance.tell(signal.SIGTERM)
+        began = time.monotonic()
+
+        assert instance.status(10) == 0
+        assert time.monotonic() - began < 4
+
+
+def test_a_second_sigterm_skips_the_wait(start: Start) -> None:
+    instance = start(DRAIN_SECONDS="60").wait_until_up()
+    instance.tell(signal.SIGTERM)
+    draining_now(instance)
+    instance.tell(signal.SIGTERM)
+
+    assert instance.status(5) == 0
+
+
+@pytest.mark.parametrize("to_all", [False, True], ids=["the parent", "the process group"])
+def test_ctrl_c_stops_fast_and_cleanly(start: Start, to_all: bool) -> None:
+    instance = start(DRAIN_SECONDS="60").wait_until_up()
+    with contextlib.suppress(httpx.TransportError):
+        httpx.get(instance.base + "/slow/9.0", timeout=0.3)
+    if to_all:
+        os.killpg(instance.process.pid, signal.SIGINT)
+    else:
+        instance.tell(signal.SIGINT)
+    began = time.monotonic()
+
+    assert instance.status(6) == 0
+    assert time.monotonic() - began < 4
+    assert "Traceback" not in instance.said()
+
+
+def test_a_closed_terminal_stops_it(start: Start) -> None:
+    instance = start(DRAIN_SECONDS="0").wait_until_up()
+    os.killpg(instance.process.pid, signal.SIGHUP)
+
+    assert instance.status(5) == 0
+    assert "Traceback" not in instance.said()
+
+
+def test_a_long_upload_does_not_end_the_worker(start: Start) -> None:
+    instance = start().wait_until_up()
+    workers = instance.workers()
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(20):
+            time.sleep(0.1)
+            yield b"x" * 1000
+
+    answer = httpx.post(instance.base + "/upload", content=slowly(), timeout=10)
+
+    assert answer.text == "20000"
+    assert instance.workers() == workers
+
+
+def test_the_server_itself_believes_no_proxy(start: Start) -> None:
+    instance = start().wait_until_up()
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+    answer = instance.get("/seen", headers=headers)
+
+    assert answer.text == "http 127.0.0.1"
+
+
+def test_a_trusted_proxy_is_believed(start: Start) -> None:
+    instance = start(TRUSTED_PROXIES="127.0.0.0/8").wait_until_up()
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+    answer = instance.get("/seen", headers=headers)
+
+    assert answer.text == "https 203.0.113.9"
