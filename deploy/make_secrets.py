@@ -1,0 +1,59 @@
+"""The compose job `secrets`: every password and key, made at the first start and then kept.
+
+Each service has a volume that holds its own and no other's. The files belong to this job's user and
+are readable by the one group they are for; compose puts the job into these groups, so it does it
+without root.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+VOLUMES = Path("/volumes")
+POSTGRES_GROUP = 999
+REDIS_GROUP = 999
+SILO_GROUP = 10002
+
+
+def main() -> None:
+    """Make what is missing; write again, from the same secrets, what is put together of them."""
+    postgres = kept(VOLUMES / "postgres" / "password", POSTGRES_GROUP)
+    redis = kept(VOLUMES / "redis" / "password", REDIS_GROUP)
+    access_key = kept(VOLUMES / "silo" / "access-key", SILO_GROUP)
+    secret_key = kept(VOLUMES / "silo" / "secret-key", SILO_GROUP)
+    # Redis takes a password only from its configuration or its command line, which others can see.
+    write(VOLUMES / "redis" / "redis.conf", f"requirepass {redis}\n", REDIS_GROUP)
+
+    web = VOLUMES / "web"
+    kept(web / "secret-key", os.getgid())
+    for name, text in {
+        "database-url": f"postgresql://mailapp:{postgres}@postgres:5432/mailapp",
+        "redis-url": f"redis://:{redis}@redis:6379/0",
+        "minio-access-key": access_key,
+        "minio-secret-key": secret_key,
+    }.items():
+        write(web / name, text, os.getgid())
+
+
+def kept(path: Path, group: int) -> str:
+    """The secret in a file; a random one of 256 bits is written there if there is none."""
+    if not path.exists():
+        write(path, secrets.token_hex(32), group)
+    return path.read_text()
+
+
+def write(path: Path, text: str, group: int) -> None:
+    """Put a file in place, complete or not at all, that only its group can read."""
+    os.chown(path.parent, -1, group)
+    path.parent.chmod(0o750)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    os.chown(fresh, -1, group)
+    fresh.chmod(0o440)
+    fresh.rename(path)
+
+
+if __name__ == "__main__":
+    main()
