@@ -378,9 +378,8 @@ async function removal(id) {
     }
   }
   removals -= 1;
-  // What nobody sees in the list must not be sent: without an answer the page is asked for again.
+  // What nobody sees in the list must not be sent: the person is told rather than surprised.
   if (status !== 404 && (status < 200 || status >= 300)) {
-    announce("");
     explain(savedNote, "A removed file may still be attached. Save the draft to see what it has.");
     cancelWait();
   }
@@ -422,6 +421,16 @@ form.addEventListener("paste", (event) => {
 // The button that was pressed while files were still on their way.
 let waitingFor = null;
 
+// True while the note beside the buttons says that a failed file keeps Send from sending.
+let isHeldUp = false;
+
+function releaseNote() {
+  if (!isHeldUp || uploads.some(({ state }) => state === "failed")) return;
+  isHeldUp = false;
+  savedNote.classList.remove("error");
+  savedNote.textContent = "";
+}
+
 const areBusy = () =>
   removals > 0 || uploads.some(({ state }) => state === "waiting" || state === "running");
 
@@ -432,6 +441,7 @@ function cancelWait() {
 }
 
 function afterUploads() {
+  releaseNote();
   if (!waitingFor || areBusy()) return;
   const button = waitingFor;
   cancelWait();
@@ -455,8 +465,8 @@ form.addEventListener("submit", (event) => {
     const failed = uploads.find((upload) => upload.state === "failed");
     if (failed && button.value === "send") {
       event.preventDefault();
-      announce("");
       explain(savedNote, "A file is not attached. Try it again, or remove it to send without it.");
+      isHeldUp = true;
       failed.button.focus();
       return;
     }
