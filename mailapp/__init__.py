@@ -1,0 +1,61 @@
+"""mailapp: web mail on web servers that keep nothing. `create_app` joins its parts."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from mailapp.settings import Settings
+
+__version__ = "0.1.0"
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application on `settings`, by default the environment's; raises SettingsError."""
+    # Imported here, so that a command that needs only the settings does not wait for the rest.
+    from mailapp import (
+        csrf,
+        database,
+        errors,
+        headers,
+        health,
+        limits,
+        pages,
+        proxies,
+        redis,
+        sessions,
+        telemetry,
+        templating,
+    )
+    from mailapp.accounts import views as accounts
+    from mailapp.attachments import linger, store
+    from mailapp.compose import views as compose
+    from mailapp.mailbox import views as mailbox
+
+    settings = settings or Settings.from_env()
+    app = Flask(__name__)
+    app.extensions["settings"] = settings
+    app.secret_key = settings.secret_key
+    # Forms are small; the room that reads attachments has a limit of its own.
+    app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
+
+    errors.init_app(app)
+    database.init_app(app, settings)
+    redis.init_app(app, settings)
+    store.init_app(app)
+    sessions.init_app(app, settings)
+    limits.init_app(app, settings)
+    csrf.init_app(app)
+    headers.init_app(app)
+    templating.init_app(app)
+    pages.init_app(app, settings)
+    linger.init_app(app)
+    health.init_app(app)
+
+    app.register_blueprint(accounts.bp)
+    app.register_blueprint(mailbox.bp)
+    app.register_blueprint(compose.bp)
+
+    # Around all the others: who the visitor is, then the stamp that every answer gets.
+    proxies.init_app(app)
+    telemetry.init_app(app)
+    return app

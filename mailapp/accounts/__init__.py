@@ -1,0 +1,1 @@
+"""Who you are: sign-up, log-in, log-out, the password and your sessions."""

@@ -1,0 +1,1 @@
+"""Attachments: the store and its adapters, uploading, downloading, collecting what nobody needs."""

@@ -1,0 +1,211 @@
+"""The `mailapp` command: serve, migrate, user, seed, gc, doctor."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import click
+from flask import Flask
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from mailapp import __version__, create_app
+from mailapp.settings import Settings, SettingsError
+
+
+@click.group()
+@click.version_option(__version__, prog_name="mailapp")
+def main() -> None:
+    """Web mail on web servers that keep nothing. Settings come from the environment."""
+
+
+@main.command()
+def serve() -> None:
+    """Serve the application on HOST:PORT until it is stopped."""
+    from mailapp.server import serve as run
+
+    run(_settings())
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's schema up to date and make the attachments' bucket or folder."""
+    from mailapp import database, migrations
+    from mailapp.attachments import store
+
+    settings = _settings()
+    with _explained():
+        migrations.upgrade(database.connect(settings, timeout=None).engine)
+        store.from_settings(settings).prepare()
+    click.echo("The database and the store of attachments are ready.")
+
+
+@main.group()
+def user() -> None:
+    """Make, list and disable accounts, and set their passwords."""
+
+
+@user.command("add")
+@click.argument("address")
+@click.option("--name", required=True, help="How the person is called.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def user_add(address: str, name: str, password_stdin: bool) -> None:
+    """Make an account."""
+    from mailapp.accounts import services
+
+    password = _password(password_stdin)
+    with _application(), _explained():
+        services.create(address, name, password, by_operator=True)
+        click.echo(f"Made {services.own_address(address)}.")
+
+
+@user.command("list")
+def user_list() -> None:
+    """List the accounts: address, name, when made, whether disabled."""
+    from mailapp.accounts import services
+
+    with _application(), _explained():
+        for account in services.list_all():
+            state = f"disabled {account.disabled_at:%Y-%m-%d}" if account.disabled_at else "active"
+            click.echo(f"{account.address}\t{account.name}\t{account.created_at:%Y-%m-%d}\t{state}")
+
+
+@user.command("passwd")
+@click.argument("address")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def user_passwd(address: str, password_stdin: bool) -> None:
+    """Set somebody's password, and end their sessions."""
+    from mailapp import sessions
+    from mailapp.accounts import services
+
+    password = _password(password_stdin)
+    with _application(), _explained():
+        sessions.end_all(services.set_password(address, password))
+        click.echo(f"Set the password of {services.own_address(address)}; its sessions are ended.")
+
+
+@user.command("disable")
+@click.argument("address")
+def user_disable(address: str) -> None:
+    """Let nobody log in to an account any more, and end its sessions. Its mail is kept."""
+    from mailapp import sessions
+    from mailapp.accounts import services
+
+    with _application(), _explained():
+        sessions.end_all(services.disable(address))
+        click.echo(f"Disabled {services.own_address(address)}; its sessions are ended.")
+
+
+@main.command()
+@click.option(
+    "--logins-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also keep the log-ins in this file, readable by you alone.",
+)
+def seed(logins_file: Path | None) -> None:
+    """Make two demo people, alice and bob, with some mail between them; once."""
+    from mailapp import seeding
+
+    with _application(), _explained():
+        logins = seeding.seed()
+    if not logins:
+        click.echo("The demo people are here already. `mailapp user passwd` sets a password anew.")
+        return
+    text = "".join(f"  {address}  password: {password}\n" for address, password in logins)
+    if logins_file is not None:
+        descriptor = os.open(logins_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    click.echo(f"Two demo people, with some mail between them:\n{text}", nl=False)
+
+
+@main.command()
+@click.option("--every", type=click.IntRange(min=1), help="Go on, with so many seconds between.")
+def gc(every: int | None) -> None:
+    """Remove what nothing refers to: attachments, messages nobody holds, old discarded drafts."""
+    from mailapp.attachments.collector import collect
+    from mailapp.database import now
+
+    with _application() as app:
+        grace = timedelta(seconds=app.extensions["settings"].gc_grace)
+        while True:
+            with _explained(survive=every is not None):
+                report = collect(now(), grace)
+                click.echo(
+                    f"Removed {report.blobs} attachments ({report.size} bytes), "
+                    f"{report.messages} messages, {report.drafts} discarded drafts, "
+                    f"{report.objects} objects without a row, {report.unfinished} unfinished "
+                    f"uploads, {report.sessions} ended sessions, {report.limits} old counters."
+                )
+            if every is None:
+                return
+            time.sleep(every)
+
+
+@main.command()
+def doctor() -> None:
+    """Check every setting and every part, and say what is wrong and what to do about it."""
+    from mailapp import diagnosis
+
+    settings = _settings()
+    app = create_app(settings)
+    with app.app_context():
+        findings = diagnosis.examine(settings)
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.subject}: {finding.text}")
+    if not all(finding.fine for finding in findings):
+        sys.exit(1)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_env()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _application() -> Iterator[Flask]:
+    from mailapp.telemetry import configure_logging
+
+    settings = _settings()
+    configure_logging(settings)
+    app = create_app(settings)
+    with app.app_context():
+        yield app
+
+
+@contextmanager
+def _explained(*, survive: bool = False) -> Iterator[None]:
+    """Turn the failures an operator can do something about into one sentence and status 1.
+
+    A command that is to `survive` says the sentence and goes on.
+    """
+    from mailapp.accounts.services import Refused
+    from mailapp.errors import Unavailable
+
+    try:
+        yield
+    except (Refused, Unavailable, RedisError, SQLAlchemyError) as error:
+        cause = getattr(error, "orig", None) or error
+        text = " ".join(str(cause).split())
+        if isinstance(error, SQLAlchemyError):
+            text = f"The database: {text}. `mailapp doctor` checks every part."
+        if isinstance(error, RedisError):
+            text = f"Redis: {text}. `mailapp doctor` checks every part."
+        if not survive:
+            raise click.ClickException(text) from None
+        click.echo(f"Error: {text}", err=True)
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password

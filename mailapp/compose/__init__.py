@@ -1,0 +1,1 @@
+"""Writing: drafts, attaching files, pressing Send."""

@@ -1,0 +1,742 @@
+"""The rules of writing: drafts that lose nothing, replies and forwards, and a send that is once.
+
+Everything that writes a draft first takes its owner's row (`mailbox.services.change`), so saving,
+attaching and sending one person's drafts come one after the other, on whichever instance.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, literal, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mailapp.accounts.models import Account
+from mailapp.accounts.services import find_receiving
+from mailapp.attachments.models import Blob
+from mailapp.attachments.serving import clean_filename, safe_type
+from mailapp.attachments.services import discard as discard_object
+from mailapp.attachments.services import register
+from mailapp.attachments.store import Stored
+from mailapp.compose.keys import DraftKey, Mode
+from mailapp.compose.models import Draft, DraftAttachment
+from mailapp.database import now, read, write
+from mailapp.mail import addresses
+from mailapp.mail import services as mail
+from mailapp.mail.addresses import Address, AddressError
+from mailapp.mail.models import Message
+from mailapp.mail.services import Attached, Outgoing
+from mailapp.mailbox.models import Entry
+from mailapp.mailbox.services import PAGE, Page, change, deliver, make_key, sent_entry
+from mailapp.settings import current_settings
+
+FIELDS = ("to", "cc", "bcc", "subject", "body")
+_LABELS = {"to": "To", "cc": "Cc", "bcc": "Bcc"}
+
+MAX_SUBJECT = 500
+
+
+class NotYours(LookupError):
+    """There is no such draft for this person: it is another's, or never was."""
+
+
+class AlreadySent(Exception):
+    """The draft has become a message; there is nothing more to save into."""
+
+
+class Discarded(Exception):
+    """The draft was discarded, in another window perhaps, and saving by itself must not revive it."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Why a draft can't be sent as it is, at which field of the form."""
+
+    field: str
+    message: str
+
+
+class Unsendable(Exception):
+    """The draft stays as it is; `mistakes` is everything that has to be put right."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("; ".join(mistake.message for mistake in mistakes))
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True)
+class Typed:
+    """The text of a draft, as typed."""
+
+    to: str = ""
+    cc: str = ""
+    bcc: str = ""
+    subject: str = ""
+    body: str = ""
+
+    @classmethod
+    def from_form(cls, fields: Mapping[str, str]) -> Typed:
+        """The form's text: line breaks are \\n, and NUL, which PostgreSQL can't store, is seen."""
+        text = {name: fields.get(name, "").replace("\x00", "\ufffd") for name in FIELDS}
+        text["body"] = re.sub(r"\r\n?", "\n", text["body"])
+        return cls(**text)
+
+    def values(self) -> dict[str, Any]:
+        """As columns of the draft."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+@dataclass(frozen=True)
+class File:
+    """An attachment of a draft, as its page shows it."""
+
+    id: uuid.UUID
+    filename: str
+    content_type: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """A draft and its files."""
+
+    typed: Typed
+    files: Sequence[File]
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reply or forward is made from: its text, its thread's headers, the files it keeps."""
+
+    typed: Typed
+    in_reply_to: str
+    references: str
+    attachments: Sequence[Mapping[str, Any]]
+
+
+def load(connection: Connection, account_id: int, draft_id: uuid.UUID) -> Written | None:
+    """The draft with its files, or None where this person has none such."""
+    row = connection.execute(
+        select(Draft).where(Draft.id == draft_id, Draft.account_id == account_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Written(_typed_of(row), _files(connection, draft_id), row.updated_at)
+
+
+def prepare(connection: Connection, key: DraftKey, me: str) -> Written:
+    """What a new draft's page begins with: nothing, or what its source gives. Stores nothing."""
+    source = _source(connection, key, me)
+    files = [
+        File(
+            _source_file_id(key.draft_id, number),
+            attachment["filename"],
+            attachment["content_type"],
+            attachment["size"],
+        )
+        for number, attachment in enumerate(source.attachments)
+    ]
+    return Written(source.typed, files, None)
+
+
+def save(
+    account_id: int,
+    draft_id: uuid.UUID,
+    typed: Typed | None,
+    key: DraftKey | None,
+    *,
+    by_itself: bool = False,
+) -> datetime:
+    """Store the draft's text, making the draft at its first save; when that was.
+
+    Without `typed` only makes sure that the draft exists. A draft is made only under an id that
+    `key` proves was given to this person. Raises AlreadySent, NotYours, and Discarded where a
+    page saves `by_itself` what was discarded; when the person saves, it is a draft again.
+    """
+    with write() as connection:
+        _take(connection, account_id, draft_id)
+        return _save(connection, account_id, draft_id, typed, key, by_itself=by_itself)
+
+
+def attach(
+    account_id: int,
+    draft_id: uuid.UUID,
+    attachment_id: uuid.UUID,
+    stored: Stored,
+    filename: str,
+    content_type: str,
+) -> File | None:
+    """Refer the draft to a file that is in the store; None when it was removed in the meantime.
+
+    The same `attachment_id` again is the same file. Raises AlreadySent or NotYours.
+    """
+    file = File(attachment_id, clean_filename(filename), safe_type(content_type), stored.size)
+    try:
+        with write() as connection:
+            _take(connection, account_id, draft_id)
+            _must_exist(connection, account_id, draft_id)
+            known = connection.execute(
+                select(DraftAttachment).where(DraftAttachment.id == attachment_id)
+            ).one_or_none()
+            if known is None:
+                registered = register(connection, stored)
+                _insert_file(connection, draft_id, file, registered.blob_id, now())
+                surplus = registered.surplus
+            elif known.draft_id != draft_id:
+                raise NotYours
+            else:
+                surplus = True
+    except (AlreadySent, NotYours):
+        discard_object(stored)
+        raise
+    # After any other failure the object stays: a commit whose answer was lost may have happened,
+    # and a message that points at nothing is worse than an object for the collector.
+    if surplus:
+        discard_object(stored)
+    if known is None:
+        return file
+    return None if known.removed_at else _file_of(known)
+
+
+def remove(account_id: int, draft_id: uuid.UUID, attachment_id: uuid.UUID) -> None:
+    """Take a file away from the draft, also one whose upload has not ended yet.
+
+    Raises AlreadySent or NotYours.
+    """
+    with write() as connection:
+        _take(connection, account_id, draft_id)
+        _must_exist(connection, account_id, draft_id)
+        _remove(connection, draft_id, attachment_id)
+
+
+def discard(account_id: int, draft_id: uuid.UUID) -> bool:
+    """Discard the draft, for now so that it can be undone; False when there was none."""
+    with write() as connection:
+        _take(connection, account_id, draft_id)
+        return _set_discarded(connection, account_id, draft_id, now())
+
+
+def undo_discard(account_id: int, draft_id: uuid.UUID) -> bool:
+    """Bring a discarded draft back; False when it is gone for good."""
+    with write() as connection:
+        _take(connection, account_id, draft_id)
+        return _set_discarded(connection, account_id, draft_id, None)
+
+
+def send(account_id: int, draft_id: uuid.UUID) -> int | None:
+    """Send the draft: one transaction, one message; the id of the sender's own copy.
+
+    A draft that has been sent already is the same send: the same id again, None where the sender
+    has deleted that copy since. Raises Unsendable, with the draft left as it was, or NotYours.
+    """
+    while True:
+        with write() as connection:
+            try:
+                wanted = _load_checked(connection, account_id, draft_id)
+            except AlreadySent:
+                return _sent_already(connection, account_id, draft_id)
+            recipients = find_receiving(connection, wanted.everybody)
+            _refuse_unknown(wanted, recipients)
+            modseqs = change(connection, [account_id, *recipients.values()])
+            try:
+                unchanged = _load_checked(connection, account_id, draft_id) == wanted
+            except (AlreadySent, NotYours):
+                # It was sent by the same press made twice, while this waited for its people.
+                if mail.sent_before(connection, draft_id) is None:
+                    raise
+                return _sent_already(connection, account_id, draft_id)
+            if unchanged:
+                return _send(connection, account_id, draft_id, wanted, recipients, modseqs)
+        # It was saved from another window while this waited; look at what it says now.
+
+
+def sent_copy(account_id: int, draft_id: uuid.UUID) -> int | None:
+    """The sender's copy of the message this draft became; None where it became none, or is gone."""
+    with read() as connection:
+        found = mail.sent_before(connection, draft_id)
+        if found is None or found[1] != account_id:
+            return None
+        return sent_entry(connection, account_id, found[0])
+
+
+def page(connection: Connection, account_id: int, before: str | None) -> Page:
+    """A page of a person's drafts, the last written first; ValueError for no key."""
+    statement = (
+        select(
+            Draft.id,
+            Draft.to,
+            Draft.subject,
+            Draft.body,
+            Draft.updated_at,
+            select(DraftAttachment.id)
+            .where(DraftAttachment.draft_id == Draft.id, DraftAttachment.removed_at.is_(None))
+            .exists()
+            .label("has_files"),
+        )
+        .where(Draft.account_id == account_id, Draft.discarded_at.is_(None))
+        .order_by(Draft.updated_at.desc(), Draft.id.desc())
+        .limit(PAGE + 1)
+    )
+    if before is not None:
+        micros, _, draft = before.partition("-")
+        if not (micros.isascii() and micros.isdigit()) or len(micros) > 17:
+            raise ValueError("not a key of a page")
+        moment = datetime.fromtimestamp(0, now().tzinfo) + timedelta(microseconds=int(micros))
+        statement = statement.where(
+            tuple_(Draft.updated_at, Draft.id)
+            < tuple_(literal(moment, Draft.updated_at.type), literal(uuid.UUID(draft)))
+        )
+    rows = connection.execute(statement).all()
+    if len(rows) <= PAGE:
+        return Page(rows, None)
+    last = rows[PAGE - 1]
+    return Page(rows[:PAGE], make_key(last.updated_at, last.id.hex))
+
+
+# Saving ------------------------------------------------------------------------------------------
+
+
+def _take(connection: Connection, account_id: int, draft_id: uuid.UUID) -> None:
+    """Hold the owner's row, and see that the draft has not become a message."""
+    change(connection, [account_id])
+    sent = mail.sent_before(connection, draft_id)
+    if sent is not None:
+        raise AlreadySent if sent[1] == account_id else NotYours
+
+
+def _save(
+    connection: Connection,
+    account_id: int,
+    draft_id: uuid.UUID,
+    typed: Typed | None,
+    key: DraftKey | None,
+    *,
+    by_itself: bool,
+) -> datetime:
+    moment = now()
+    row = connection.execute(
+        select(Draft.account_id, Draft.discarded_at).where(Draft.id == draft_id)
+    ).one_or_none()
+    if row is None:
+        _create(connection, account_id, draft_id, typed, key, moment)
+        return moment
+    if row.account_id != account_id:
+        raise NotYours
+    if row.discarded_at is not None and by_itself:
+        raise Discarded
+    values: dict[str, Any] = {} if typed is None else typed.values()
+    connection.execute(
+        update(Draft)
+        .where(Draft.id == draft_id)
+        .values(**values, updated_at=moment, discarded_at=None)
+    )
+    return moment
+
+
+def _create(
+    connection: Connection,
+    account_id: int,
+    draft_id: uuid.UUID,
+    typed: Typed | None,
+    key: DraftKey | None,
+    moment: datetime,
+) -> None:
+    if key is None or key.account_id != account_id or key.draft_id != draft_id:
+        raise NotYours
+    me = connection.execute(select(Account.address).where(Account.id == account_id)).scalar_one()
+    source = _source(connection, key, me)
+    connection.execute(
+        insert(Draft).values(
+            id=draft_id,
+            account_id=account_id,
+            **(source.typed if typed is None else typed).values(),
+            in_reply_to=source.in_reply_to,
+            references=source.references,
+            created_at=moment,
+            updated_at=moment,
+        )
+    )
+    for number, attachment in enumerate(source.attachments):
+        file = File(
+            _source_file_id(draft_id, number),
+            attachment["filename"],
+            attachment["content_type"],
+            attachment["size"],
+        )
+        # A microsecond apart, because files are listed in the order in which they were attached.
+        _insert_file(
+            connection, draft_id, file, attachment["blob"], moment + timedelta(microseconds=number)
+        )
+
+
+def _must_exist(connection: Connection, account_id: int, draft_id: uuid.UUID) -> None:
+    owner = connection.execute(select(Draft.account_id).where(Draft.id == draft_id)).scalar()
+    if owner != account_id:
+        raise NotYours
+
+
+def _set_discarded(
+    connection: Connection, account_id: int, draft_id: uuid.UUID, moment: datetime | None
+) -> bool:
+    return (
+        connection.execute(
+            update(Draft)
+            .where(Draft.id == draft_id, Draft.account_id == account_id)
+            .values(discarded_at=moment)
+        ).rowcount
+        == 1
+    )
+
+
+def _insert_file(
+    connection: Connection, draft_id: uuid.UUID, file: File, blob_id: int, moment: datetime
+) -> None:
+    connection.execute(
+        insert(DraftAttachment).values(
+            id=file.id,
+            draft_id=draft_id,
+            blob_id=blob_id,
+            filename=file.filename,
+            content_type=file.content_type,
+            size=file.size,
+            created_at=moment,
+        )
+    )
+
+
+def _remove(connection: Connection, draft_id: uuid.UUID, attachment_id: uuid.UUID) -> None:
+    moment = now()
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    removed = {"blob_id": None, "removed_at": moment}
+    connection.execute(
+        dialect.insert(DraftAttachment)
+        .values(
+            id=attachment_id,
+            draft_id=draft_id,
+            filename="",
+            content_type="",
+            size=0,
+            created_at=moment,
+            **removed,
+        )
+        .on_conflict_do_update(
+            index_elements=[DraftAttachment.id],
+            set_=removed,
+            where=DraftAttachment.draft_id == draft_id,
+        )
+    )
+
+
+def _files(connection: Connection, draft_id: uuid.UUID) -> list[File]:
+    rows = connection.execute(
+        select(DraftAttachment)
+        .where(DraftAttachment.draft_id == draft_id, DraftAttachment.removed_at.is_(None))
+        .order_by(DraftAttachment.created_at, DraftAttachment.id)
+    )
+    return [_file_of(row) for row in rows]
+
+
+def _file_of(row: Row[Any]) -> File:
+    return File(row.id, row.filename, row.content_type, row.size)
+
+
+def _typed_of(row: Row[Any]) -> Typed:
+    return Typed(row.to, row.cc, row.bcc, row.subject, row.body)
+
+
+# Replies and forwards ----------------------------------------------------------------------------
+
+
+def _source(connection: Connection, key: DraftKey, me: str) -> Source:
+    """What the key's source gives; nothing where it has none, or the person deleted it since."""
+    row = None
+    if key.mode and key.source_id is not None:
+        row = connection.execute(
+            select(
+                Message.headers,
+                Message.subject,
+                Message.text_body,
+                Message.attachments,
+                Message.created_at,
+            )
+            .join(Entry, Entry.message_id == Message.id)
+            .where(Entry.id == key.source_id, Entry.account_id == key.account_id)
+        ).one_or_none()
+    if row is None:
+        return Source(Typed(), "", "", ())
+    in_reply_to, references = mail.reply_headers(row.headers)
+    if key.mode == "forward":
+        return Source(_forward(row), "", references, row.attachments)
+    return Source(_reply(row, key.mode, me), in_reply_to, references, ())
+
+
+def _reply(row: Row[Any], mode: Mode, me: str) -> Typed:
+    sender = addresses.parse_list(
+        mail.header(row.headers, "Reply-To") or mail.header(row.headers, "From")
+    )
+    to, cc = (_readable(mail.header(row.headers, name)) for name in ("To", "Cc"))
+    if any(address.canonical == me for address in sender):
+        # Answering one's own message means writing to the same people again.
+        answer_to, also = to, cc
+    else:
+        answer_to, also = sender, []
+        if mode == "reply_all":
+            also = [*to, *cc]
+    if mode == "reply":
+        also = []
+    seen = {address.canonical for address in answer_to} | {me}
+    also = [
+        address
+        for address in also
+        if address.canonical not in seen and not seen.add(address.canonical)  # type: ignore[func-returns-value]
+    ]
+    who = mail.header(row.headers, "From")
+    quoted = "".join(f"> {line}\n" for line in row.text_body.split("\n"))
+    return Typed(
+        to=addresses.join(answer_to),
+        cc=addresses.join(also),
+        subject=_prefixed("Re: ", row.subject),
+        body=f"\n\nOn {row.created_at:%d %B %Y at %H:%M} UTC, {who} wrote:\n{quoted}",
+    )
+
+
+def _forward(row: Row[Any]) -> Typed:
+    lines = [
+        f"{name}: {value}"
+        for name in ("From", "Date", "Subject", "To", "Cc")
+        if (value := mail.header(row.headers, name))
+    ]
+    return Typed(
+        subject=_prefixed("Fwd: ", row.subject),
+        body="\n\n---------- Forwarded message ----------\n"
+        + "\n".join(lines)
+        + f"\n\n{row.text_body}",
+    )
+
+
+def _readable(text: str) -> list[Address]:
+    """The addresses of a header, as far as it can be read."""
+    try:
+        return [] if text.endswith(":;") else addresses.parse_list(text)
+    except AddressError:
+        return []
+
+
+def _prefixed(prefix: str, subject: str) -> str:
+    return subject if subject.lower().startswith(prefix.lower()) else f"{prefix}{subject}"
+
+
+def _source_file_id(draft_id: uuid.UUID, number: int) -> uuid.UUID:
+    """The id of a forwarded file in its new draft, known before the draft is stored."""
+    return uuid.uuid5(draft_id, f"source:{number}")
+
+
+# Sending -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A draft that can be sent, if its people exist."""
+
+    sender: Address
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    bcc: tuple[Address, ...]
+    subject: str
+    body: str
+    in_reply_to: str
+    references: str
+    attachments: tuple[Attached, ...]
+
+    @property
+    def everybody(self) -> list[Address]:
+        return [*self.to, *self.cc, *self.bcc]
+
+
+def _load_checked(connection: Connection, account_id: int, draft_id: uuid.UUID) -> _Checked:
+    """The draft, read as mail; raises Unsendable with every mistake, AlreadySent or NotYours."""
+    row = connection.execute(
+        select(Draft, Account.address, Account.name)
+        .join(Account, Account.id == Draft.account_id)
+        .where(Draft.id == draft_id, Draft.account_id == account_id)
+    ).one_or_none()
+    if row is None:
+        raise AlreadySent if mail.sent_before(connection, draft_id) else NotYours
+    mistakes: list[Mistake] = []
+    fields = _recipients(row, mistakes)
+    _check_text(row, mistakes)
+    if mistakes:
+        raise Unsendable(mistakes)
+    files = connection.execute(
+        select(DraftAttachment, Blob.sha256)
+        .join(Blob, Blob.id == DraftAttachment.blob_id)
+        .where(DraftAttachment.draft_id == draft_id, DraftAttachment.removed_at.is_(None))
+        .order_by(DraftAttachment.created_at, DraftAttachment.id)
+    )
+    return _Checked(
+        sender=replace(addresses.parse(row.address), name=row.name),
+        to=fields["to"],
+        cc=fields["cc"],
+        bcc=fields["bcc"],
+        subject=row.subject.strip(),
+        body=row.body,
+        in_reply_to=row.in_reply_to,
+        references=row.references,
+        attachments=tuple(
+            Attached(file.blob_id, file.sha256, file.filename, file.content_type, file.size)
+            for file in files
+        ),
+    )
+
+
+def _recipients(row: Row[Any], mistakes: list[Mistake]) -> dict[str, tuple[Address, ...]]:
+    """Who gets it, each person once, at the first field that names them."""
+    settings = current_settings()
+    seen: set[str] = set()
+    fields: dict[str, tuple[Address, ...]] = {"to": (), "cc": (), "bcc": ()}
+    for field in fields:
+        try:
+            found = addresses.parse_list(getattr(row, field))
+        except AddressError as error:
+            mistakes.append(
+                Mistake(
+                    field,
+                    f"{_LABELS[field]}: {_quoted(error.pieces)} {_is(error.pieces)} no address. "
+                    f"Write name@{settings.mail_domain}, with commas between addresses.",
+                )
+            )
+            continue
+        once: list[Address] = []
+        for address in found:
+            if address.canonical not in seen:
+                seen.add(address.canonical)
+                once.append(address)
+        fields[field] = tuple(once)
+        elsewhere = [address.spec for address in once if address.domain != settings.mail_domain]
+        if elsewhere:
+            mistakes.append(
+                Mistake(
+                    field,
+                    f"{_LABELS[field]}: {_quoted(elsewhere)} {_is(elsewhere)} not at "
+                    f"{settings.mail_domain}. Mail goes only to people of this service so far.",
+                )
+            )
+    if not seen and not mistakes:
+        mistakes.append(Mistake("to", "Say who gets this message: fill in To, Cc or Bcc."))
+    if len(seen) > settings.max_recipients:
+        mistakes.append(
+            Mistake(
+                "to",
+                f"{len(seen)} people are too many for one message; "
+                f"it can go to at most {settings.max_recipients}.",
+            )
+        )
+    return fields
+
+
+def _check_text(row: Row[Any], mistakes: list[Mistake]) -> None:
+    if any(unicodedata.category(character) == "Cc" for character in row.subject):
+        # A line break would begin another header (RFC 5322, section 2.2).
+        mistakes.append(
+            Mistake(
+                "subject", "The subject has a line break or control character in it. Remove it."
+            )
+        )
+    if len(row.subject) > MAX_SUBJECT:
+        mistakes.append(
+            Mistake(
+                "subject",
+                f"The subject has {len(row.subject)} characters; it can have at most {MAX_SUBJECT}.",
+            )
+        )
+    most = current_settings().max_message_bytes
+    size = len(row.body.encode())
+    if size > most:
+        mistakes.append(
+            Mistake(
+                "body",
+                f"The text has {size} bytes; it can have at most {most}. "
+                "Attach it as a file instead.",
+            )
+        )
+
+
+def _refuse_unknown(wanted: _Checked, recipients: Mapping[str, int]) -> None:
+    mistakes = []
+    for field in ("to", "cc", "bcc"):
+        unknown = [
+            address.spec
+            for address in getattr(wanted, field)
+            if address.canonical not in recipients
+        ]
+        if unknown:
+            mistakes.append(
+                Mistake(
+                    field,
+                    f"{_LABELS[field]}: there is nobody here with the address {_quoted(unknown)}. "
+                    "Nothing was sent to anyone.",
+                )
+            )
+    if mistakes:
+        raise Unsendable(mistakes)
+
+
+def _send(
+    connection: Connection,
+    account_id: int,
+    draft_id: uuid.UUID,
+    wanted: _Checked,
+    recipients: Mapping[str, int],
+    modseqs: dict[int, int],
+) -> int:
+    moment = now()
+    message_id = mail.create(
+        connection,
+        Outgoing(
+            send_id=draft_id,
+            sender_id=account_id,
+            sender=wanted.sender,
+            to=wanted.to,
+            cc=wanted.cc,
+            subject=wanted.subject,
+            body=wanted.body,
+            in_reply_to=wanted.in_reply_to,
+            references=wanted.references,
+            attachments=wanted.attachments,
+            date=moment,
+        ),
+    )
+    entry_id = deliver(
+        connection,
+        message_id,
+        moment,
+        sender_id=account_id,
+        bcc=[str(address) for address in wanted.bcc],
+        recipient_ids=sorted(set(recipients.values())),
+        modseqs=modseqs,
+    )
+    connection.execute(delete(Draft).where(Draft.id == draft_id))
+    return entry_id
+
+
+def _sent_already(connection: Connection, account_id: int, draft_id: uuid.UUID) -> int | None:
+    found = mail.sent_before(connection, draft_id)
+    if found is None or found[1] != account_id:
+        raise NotYours
+    return sent_entry(connection, account_id, found[0])
+
+
+def _quoted(pieces: Iterable[str]) -> str:
+    shown = [f"“{piece[:100]}”" for piece in pieces]
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
+
+
+def _is(pieces: Sequence[str]) -> str:
+    return "is" if len(pieces) == 1 else "are"

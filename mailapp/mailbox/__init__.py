@@ -1,0 +1,1 @@
+"""Your view of mail: folders, counts, what is read, paging."""

@@ -1,0 +1,366 @@
+"""The rules of a mailbox: what lies where, moving, deleting, reading, a page at a time.
+
+Whoever changes an account's mail first calls `change`, which locks the account's row: changes to
+one account come one after the other, deadlocks can't arise, and the change counter grows with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+
+from mailapp.accounts.models import Account
+from mailapp.compose.models import Draft
+from mailapp.mail.models import Message
+from mailapp.mailbox.models import Entry, Mailbox
+
+INBOX, SENT, DRAFTS, TRASH = "inbox", "sent", "drafts", "trash"
+ROLES = (INBOX, SENT, DRAFTS, TRASH)
+LABELS = {INBOX: "Inbox", SENT: "Sent", DRAFTS: "Drafts", TRASH: "Trash"}
+
+PAGE = 50
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class MailboxView:
+    """A folder as the page's frame shows it."""
+
+    id: int
+    role: str
+    label: str
+    total: int
+    unread: int
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """Who is signed in."""
+
+    id: int
+    address: str
+    name: str
+    session_epoch: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every page of a signed-in person shows, and the message it opens, if it opens one."""
+
+    account: AccountView
+    mailboxes: tuple[MailboxView, ...]
+    opened: Row[Any] | None
+
+    def mailbox(self, role: str) -> MailboxView:
+        """The folder of that role."""
+        return next(mailbox for mailbox in self.mailboxes if mailbox.role == role)
+
+    def with_one_read(self, role: str) -> Frame:
+        """The frame after one unread message of that folder was read."""
+        return replace(
+            self,
+            mailboxes=tuple(
+                replace(mailbox, unread=mailbox.unread - 1) if mailbox.role == role else mailbox
+                for mailbox in self.mailboxes
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a folder; `next_key` is where the next begins, None on the last."""
+
+    rows: Sequence[Row[Any]]
+    next_key: str | None
+
+
+# Statements of the pages that are opened most are built once; only their values change.
+
+_FRAME = (
+    select(
+        Account.id,
+        Account.address,
+        Account.name,
+        Account.session_epoch,
+        Mailbox.id.label("mailbox_id"),
+        Mailbox.role,
+        Mailbox.total,
+        Mailbox.unread,
+        select(func.count())
+        .select_from(Draft)
+        .where(Draft.account_id == bindparam("account_id"), Draft.discarded_at.is_(None))
+        .scalar_subquery()
+        .label("drafts"),
+    )
+    .join_from(Account, Mailbox, Mailbox.account_id == Account.id)
+    .where(Account.id == bindparam("account_id"), Account.disabled_at.is_(None))
+)
+
+_FRAME_WITH_MESSAGE = (
+    _FRAME.add_columns(
+        Entry.id.label("entry_id"),
+        Entry.seen,
+        Entry.bcc,
+        Message.created_at,
+        Message.headers,
+        Message.subject,
+        Message.from_name,
+        Message.from_address,
+        Message.text_body,
+        Message.attachments,
+    )
+    .outerjoin(Entry, and_(Entry.id == bindparam("entry_id"), Entry.mailbox_id == Mailbox.id))
+    .outerjoin(Message, Message.id == Entry.message_id)
+)
+
+_ROWS = (
+    select(
+        Entry.id,
+        Entry.seen,
+        Entry.sort_at,
+        Message.subject,
+        Message.from_name,
+        Message.from_address,
+        Message.to_preview,
+        Message.preview,
+        Message.attachment_count,
+    )
+    .join(Message, Message.id == Entry.message_id)
+    .where(Entry.mailbox_id == bindparam("mailbox_id"))
+    .order_by(Entry.sort_at.desc(), Entry.id.desc())
+    .limit(PAGE + 1)
+)
+_ROWS_BEFORE = _ROWS.where(
+    tuple_(Entry.sort_at, Entry.id)
+    < tuple_(bindparam("sort_at", type_=Entry.sort_at.type), bindparam("id"))
+)
+
+
+def create_mailboxes(connection: Connection, account_id: int) -> None:
+    """Give a new account its folders."""
+    connection.execute(
+        insert(Mailbox), [{"account_id": account_id, "role": role} for role in ROLES]
+    )
+
+
+def load_frame(
+    connection: Connection, account_id: int, entry_id: int | None = None
+) -> Frame | None:
+    """The frame of an account's pages, in one statement; None when it is gone or disabled.
+
+    With `entry_id` also that message: `opened` is None where the account has none such.
+    """
+    values: dict[str, Any] = {"account_id": account_id}
+    if entry_id is not None:
+        values["entry_id"] = entry_id
+    rows = connection.execute(_FRAME if entry_id is None else _FRAME_WITH_MESSAGE, values).all()
+    if not rows:
+        return None
+    by_role = {row.role: row for row in rows}
+    first = rows[0]
+    return Frame(
+        account=AccountView(first.id, first.address, first.name, first.session_epoch),
+        mailboxes=tuple(
+            MailboxView(
+                row.mailbox_id,
+                role,
+                LABELS[role],
+                row.drafts if role == DRAFTS else row.total,
+                0 if role == DRAFTS else row.unread,
+            )
+            for role, row in ((role, by_role[role]) for role in ROLES)
+        ),
+        opened=None
+        if entry_id is None
+        else next((row for row in rows if row.entry_id is not None), None),
+    )
+
+
+def page(connection: Connection, mailbox_id: int, before: str | None) -> Page:
+    """A page of a folder, newest first, from `before` (a `next_key`) on; ValueError for no key."""
+    if before is None:
+        rows = connection.execute(_ROWS, {"mailbox_id": mailbox_id}).all()
+    else:
+        sort_at, entry_id = parse_key(before)
+        rows = connection.execute(
+            _ROWS_BEFORE, {"mailbox_id": mailbox_id, "sort_at": sort_at, "id": entry_id}
+        ).all()
+    if len(rows) <= PAGE:
+        return Page(rows, None)
+    last = rows[PAGE - 1]
+    return Page(rows[:PAGE], make_key(last.sort_at, last.id))
+
+
+def make_key(sort_at: datetime, row_id: object) -> str:
+    """A place in a list ordered by time and id, for a URL: microseconds since 1970, and the id."""
+    return f"{(sort_at - _EPOCH) // timedelta(microseconds=1)}-{row_id}"
+
+
+def parse_key(key: str) -> tuple[datetime, int]:
+    """The time and id of a key; raise ValueError for what is none."""
+    micros, _, row_id = key.partition("-")
+    if not (micros.isascii() and micros.isdigit() and row_id.isascii() and row_id.isdigit()):
+        raise ValueError("not a key of a page")
+    try:
+        return _EPOCH + timedelta(microseconds=int(micros)), min(int(row_id), 2**63 - 1)
+    except OverflowError:
+        raise ValueError("not a key of a page") from None
+
+
+def change(connection: Connection, account_ids: Iterable[int]) -> dict[int, int]:
+    """Raise the accounts' change counters, and hold their rows: {account: new modseq}.
+
+    Locked in the order of their ids, so that two sends to overlapping people can't deadlock.
+    """
+    ids = sorted(set(account_ids))
+    if connection.dialect.name == "postgresql" and len(ids) > 1:
+        connection.execute(
+            select(Account.id).where(Account.id.in_(ids)).order_by(Account.id).with_for_update()
+        )
+    rows = connection.execute(
+        update(Account)
+        .where(Account.id.in_(ids))
+        .values(modseq=Account.modseq + 1)
+        .returning(Account.id, Account.modseq)
+    )
+    return {row.id: row.modseq for row in rows}
+
+
+def deliver(
+    connection: Connection,
+    message_id: int,
+    sort_at: datetime,
+    *,
+    sender_id: int,
+    bcc: Sequence[str],
+    recipient_ids: Sequence[int],
+    modseqs: dict[int, int],
+) -> int:
+    """File a message: into its sender's Sent, with Bcc, and every recipient's Inbox, without.
+
+    `modseqs` is what `change` gave for all of them. Returns the id of the sender's entry.
+    """
+    boxes = {
+        (row.account_id, row.role): row.id
+        for row in connection.execute(
+            select(Mailbox.id, Mailbox.account_id, Mailbox.role).where(
+                Mailbox.account_id.in_({sender_id, *recipient_ids}),
+                Mailbox.role.in_((INBOX, SENT)),
+            )
+        )
+    }
+    entry_id = connection.execute(
+        insert(Entry)
+        .values(
+            account_id=sender_id,
+            mailbox_id=boxes[sender_id, SENT],
+            message_id=message_id,
+            seen=True,
+            bcc=list(bcc) or None,
+            sort_at=sort_at,
+            modseq=modseqs[sender_id],
+        )
+        .returning(Entry.id)
+    ).scalar_one()
+    if recipient_ids:
+        connection.execute(
+            insert(Entry),
+            [
+                {
+                    "account_id": account_id,
+                    "mailbox_id": boxes[account_id, INBOX],
+                    "message_id": message_id,
+                    "seen": False,
+                    "sort_at": sort_at,
+                    "modseq": modseqs[account_id],
+                }
+                for account_id in recipient_ids
+            ],
+        )
+    return entry_id
+
+
+def mark(connection: Connection, account_id: int, entry_id: int, *, seen: bool) -> bool:
+    """Mark a message read or unread; False when the account has none such."""
+    modseq = change(connection, [account_id])[account_id]
+    return (
+        connection.execute(
+            update(Entry)
+            .where(Entry.id == entry_id, Entry.account_id == account_id)
+            .values(seen=seen, modseq=modseq)
+        ).rowcount
+        == 1
+    )
+
+
+def remove(connection: Connection, account_id: int, entry_id: int) -> str | None:
+    """Move a message to Trash, or out of it for good: the role it was in; None for none such."""
+    modseq = change(connection, [account_id])[account_id]
+    found = _find(connection, account_id, entry_id)
+    if found is None:
+        return None
+    if found.role == TRASH:
+        connection.execute(delete(Entry).where(Entry.id == entry_id))
+    else:
+        trash = _mailbox_id(connection, account_id, TRASH)
+        connection.execute(
+            update(Entry)
+            .where(Entry.id == entry_id)
+            .values(mailbox_id=trash, was_in=found.mailbox_id, modseq=modseq)
+        )
+    role: str = found.role
+    return role
+
+
+def restore(connection: Connection, account_id: int, entry_id: int) -> str | None:
+    """Move a message from Trash back to where it was: that role; None when it is not in Trash."""
+    modseq = change(connection, [account_id])[account_id]
+    found = _find(connection, account_id, entry_id)
+    if found is None or found.role != TRASH:
+        return None
+    target = found.was_in or _mailbox_id(connection, account_id, INBOX)
+    connection.execute(
+        update(Entry)
+        .where(Entry.id == entry_id)
+        .values(mailbox_id=target, was_in=None, modseq=modseq)
+    )
+    return connection.execute(select(Mailbox.role).where(Mailbox.id == target)).scalar_one()
+
+
+def sent_entry(connection: Connection, account_id: int, message_id: int) -> int | None:
+    """The sender's own copy of a message, the first filed; None when they have deleted it."""
+    return connection.execute(
+        select(func.min(Entry.id)).where(
+            Entry.message_id == message_id, Entry.account_id == account_id
+        )
+    ).scalar()
+
+
+def _find(connection: Connection, account_id: int, entry_id: int) -> Row[Any] | None:
+    return connection.execute(
+        select(Entry.mailbox_id, Entry.was_in, Mailbox.role)
+        .join(Mailbox, Mailbox.id == Entry.mailbox_id)
+        .where(Entry.id == entry_id, Entry.account_id == account_id)
+    ).one_or_none()
+
+
+def _mailbox_id(connection: Connection, account_id: int, role: str) -> int:
+    return connection.execute(
+        select(Mailbox.id).where(Mailbox.account_id == account_id, Mailbox.role == role)
+    ).scalar_one()

@@ -1,0 +1,286 @@
+"""The pages of mailboxes: a folder, a message, its original text, its attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from sqlalchemy import Connection, Row, select
+from werkzeug.wrappers import Response as AnyResponse
+
+from mailapp.accounts import auth
+from mailapp.attachments.models import Blob
+from mailapp.attachments.serving import download
+from mailapp.attachments.store import CHUNK, store
+from mailapp.compose import services as drafts
+from mailapp.database import now, read, write
+from mailapp.errors import Problem
+from mailapp.mail import addresses, original as originals
+from mailapp.mail.addresses import Address, AddressError
+from mailapp.mail.services import header
+from mailapp.mailbox import services
+from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
+from mailapp.templating import filesize
+
+bp = Blueprint("mailbox", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row of a folder, every text ready: the template only writes it down."""
+
+    url: str
+    subject: str
+    who: str
+    preview: str
+    when_iso: str
+    when_text: str
+    seen: bool
+    attachments: int
+
+
+@bp.get("/")
+def home() -> AnyResponse:
+    """To the inbox; who is not logged in is sent on to the log-in page from there."""
+    return redirect(url_for("mailbox.folder", role=INBOX), 303)
+
+
+@bp.get("/mail/<any(inbox, sent, drafts, trash):role>")
+def folder(role: str) -> str:
+    """One page of a folder."""
+    before = request.args.get("before")
+    with read() as connection:
+        frame = auth.signed_in(connection)
+        try:
+            page = (
+                drafts.page(connection, frame.account.id, before)
+                if role == DRAFTS
+                else services.page(connection, frame.mailbox(role).id, before)
+            )
+        except ValueError:
+            raise Problem(
+                400, "There is no such page", "The address is wrong. Begin at the newest."
+            ) from None
+    today = now().date()
+    line = _draft_line if role == DRAFTS else _sent_line if role == SENT else _line
+    rows = [line(row, today) for row in page.rows]
+    return render_template(
+        "mailbox/folder.html",
+        frame=frame,
+        active=role,
+        role=role,
+        label=LABELS[role],
+        rows=rows,
+        next_key=page.next_key,
+        newest_url=url_for("mailbox.folder", role=role) if before else None,
+    )
+
+
+@bp.get("/mail/<int:entry_id>")
+def message(entry_id: int) -> str:
+    """A message; opening it marks it read, which takes two statements beside the one that loads."""
+    with read() as connection:
+        frame = auth.signed_in(connection, entry_id)
+    opened = _opened(frame)
+    if not opened.seen and request.method == "GET":
+        with write() as connection:
+            services.mark(connection, frame.account.id, entry_id, seen=True)
+        frame = frame.with_one_read(opened.role)
+    return render_template(
+        "mailbox/message.html",
+        frame=frame,
+        active=opened.role,
+        entry_id=entry_id,
+        role=opened.role,
+        subject=opened.subject or "(no subject)",
+        from_name=opened.from_name,
+        from_address=opened.from_address,
+        to=_people(header(opened.headers, "To")),
+        cc=_people(header(opened.headers, "Cc")),
+        bcc=_people(", ".join(opened.bcc or ())),
+        when_iso=opened.created_at.isoformat(),
+        when_text=f"{opened.created_at:%A, %d %B %Y, %H:%M} UTC",
+        text_body=opened.text_body,
+        attachments=[
+            {
+                "n": number,
+                "filename": attachment["filename"],
+                "content_type": attachment["content_type"],
+                "size_text": filesize(attachment["size"]),
+                "url": url_for(
+                    "mailbox.attachment",
+                    entry_id=entry_id,
+                    n=number,
+                    filename=attachment["filename"],
+                ),
+            }
+            for number, attachment in enumerate(opened.attachments, 1)
+        ],
+    )
+
+
+@bp.get("/mail/<int:entry_id>/original")
+def original(entry_id: int) -> Response:
+    """The message as RFC 5322 text; Bcc only in the sender's own copy."""
+    with read() as connection:
+        opened = _opened(auth.signed_in(connection, entry_id))
+        blobs = _blobs(connection, [item["blob"] for item in opened.attachments])
+    headers = list(opened.headers)
+    if opened.bcc:
+        headers.insert(_after_recipients(headers), ["Bcc", ", ".join(opened.bcc)])
+    # Opened before the answer begins, where a store that is away can still be told as 503.
+    streams = [store().open(blobs[item["blob"]]) for item in opened.attachments[:1]]
+
+    def open_blob(attachment: dict[str, Any]) -> Any:
+        stream = streams.pop() if streams else store().open(blobs[attachment["blob"]])
+        with stream:
+            yield from stream
+
+    response = Response(
+        originals.text(headers, opened.text_body, opened.attachments, open_blob),
+        # Plain text that a browser shows and never interprets; headers may hold any script.
+        content_type="text/plain; charset=utf-8",
+    )
+    for stream in streams:
+        response.call_on_close(stream.close)
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+@bp.get("/mail/<int:entry_id>/attachments/<int:n>/<path:filename>")
+def attachment(entry_id: int, n: int, filename: str) -> Response:
+    """The n-th attachment of a message, to who holds a copy of it; the name is for people."""
+    with read() as connection:
+        opened = _opened(auth.signed_in(connection, entry_id))
+        if not 1 <= n <= len(opened.attachments):
+            raise _not_there()
+        item = opened.attachments[n - 1]
+        key = _blobs(connection, [item["blob"]])[item["blob"]]
+    return download(item["sha256"], item["size"], key, item["filename"], item["content_type"])
+
+
+@bp.post("/mail/<int:entry_id>/delete")
+def delete(entry_id: int) -> AnyResponse:
+    """Move a message to Trash; from there, delete one's own copy for good."""
+    role = _change(lambda connection, me: services.remove(connection, me, entry_id))
+    if role == TRASH:
+        flash("The message is deleted for good.", "success")
+    else:
+        undo = {
+            "text": "Moved to Trash.",
+            "url": url_for("mailbox.restore", entry_id=entry_id),
+            "button": "Undo",
+        }
+        flash(undo, "undo")  # type: ignore[arg-type]  # the template knows what to do with it
+    return redirect(url_for("mailbox.folder", role=role), 303)
+
+
+@bp.post("/mail/<int:entry_id>/restore")
+def restore(entry_id: int) -> AnyResponse:
+    """Move a message from Trash back to where it was."""
+    role = _change(lambda connection, me: services.restore(connection, me, entry_id))
+    flash(f"Moved back to {LABELS[role]}.", "success")
+    return redirect(url_for("mailbox.folder", role=role), 303)
+
+
+@bp.post("/mail/<int:entry_id>/unread")
+def mark_unread(entry_id: int) -> AnyResponse:
+    """Mark a message unread, and go back to its folder."""
+    with read() as connection:
+        role = _opened(auth.signed_in(connection, entry_id)).role
+    _change(
+        lambda connection, me: role if services.mark(connection, me, entry_id, seen=False) else None
+    )
+    return redirect(url_for("mailbox.folder", role=role), 303)
+
+
+def _change(act: Callable[[Connection, int], str | None]) -> str:
+    """Do something to the signed-in person's mail; 404 where it answers None."""
+    with read() as connection:
+        frame = auth.signed_in(connection)
+    with write() as connection:
+        role = act(connection, frame.account.id)
+    if role is None:
+        raise _not_there()
+    return role
+
+
+def _opened(frame: Frame) -> Row[Any]:
+    if frame.opened is None:
+        raise _not_there()
+    return frame.opened
+
+
+def _not_there() -> Problem:
+    return Problem(404, "There is nothing here", "The address is wrong, or what was here is gone.")
+
+
+def _blobs(connection: Connection, ids: list[int]) -> dict[int, str]:
+    """{blob id: the object's key}."""
+    if not ids:
+        return {}
+    rows = connection.execute(select(Blob.id, Blob.key).where(Blob.id.in_(ids)))
+    return {row.id: row.key for row in rows}
+
+
+def _after_recipients(headers: list[list[str]]) -> int:
+    return max(
+        (place for place, (name, _) in enumerate(headers, 1) if name in {"From", "To", "Cc"}),
+        default=0,
+    )
+
+
+def _people(text: str) -> list[Address]:
+    if not text or text.endswith(":;"):
+        return []
+    try:
+        return addresses.parse_list(text)
+    except AddressError:
+        return [Address(text, "", "")]
+
+
+def _line(row: Row[Any], today: Any) -> _Line:
+    return _entry_line(row, today, row.from_name or row.from_address)
+
+
+def _sent_line(row: Row[Any], today: Any) -> _Line:
+    return _entry_line(row, today, f"To: {row.to_preview}" if row.to_preview else "To: (Bcc only)")
+
+
+def _entry_line(row: Row[Any], today: Any, who: str) -> _Line:
+    return _Line(
+        # Not url_for: a page of a folder is opened more often than anything else.
+        f"/mail/{row.id}",
+        row.subject or "(no subject)",
+        who,
+        row.preview,
+        row.sort_at.isoformat(),
+        _short(row.sort_at, today),
+        row.seen,
+        row.attachment_count,
+    )
+
+
+def _draft_line(row: Row[Any], today: Any) -> _Line:
+    return _Line(
+        f"/drafts/{row.id}",
+        row.subject.strip() or "(no subject)",
+        f"To: {row.to}" if row.to.strip() else "(nobody yet)",
+        " ".join(row.body[:400].split())[:140],
+        row.updated_at.isoformat(),
+        _short(row.updated_at, today),
+        True,
+        int(row.has_files),
+    )
+
+
+def _short(moment: datetime, today: Any) -> str:
+    date = moment.astimezone(UTC).date()
+    if date == today:
+        return f"{moment:%H:%M}"
+    if date.year == today.year:
+        return f"{moment.day} {moment:%b}"
+    return f"{date:%Y-%m-%d}"

@@ -1,0 +1,25 @@
+"""What every page shows, whichever room it is in: who is signed in, which instance answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, g
+
+from mailapp.settings import Settings
+from mailapp.templating import filesize
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give every template what base.html and plain.html need."""
+    constant = {
+        "instance": settings.instance_name,
+        "signup_open": settings.signup_open,
+        "mail_domain": settings.mail_domain,
+        "max_attachment_bytes": settings.max_attachment_bytes,
+        "max_attachment_text": filesize(settings.max_attachment_bytes),
+    }
+
+    @app.context_processor
+    def _shown() -> dict[str, Any]:
+        return {**constant, "request_id": g.get("request_id"), "frame": g.get("frame")}
