@@ -16,6 +16,8 @@ const hidden = [...form.querySelectorAll("input[type=hidden]")];
 
 // Answers that mean "not now" rather than "not like this"; 0 is no answer at all.
 const passing = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
+// What a form gets whose CSRF token is from before the last log-in, or too old.
+const refused = new Set([400, 403]);
 const uploadsAtOnce = 3;
 const uploadAttempts = 8;
 const stalledAfter = 60_000;
@@ -78,7 +80,7 @@ function explain(element, text, loginUrl) {
   element.append(" ", link);
 }
 
-// A new log-in has a new CSRF token. Asks for it once the person is back from the other tab.
+// A new log-in, perhaps in another tab, has a new CSRF token; any page of ours carries it.
 async function renewToken() {
   const answer = await fetch("/compose", { redirect: "manual" });
   if (!answer.ok) return false;
@@ -100,6 +102,7 @@ let saveTimer = 0;
 let saveAttempt = 0;
 let saving = null;
 let loggedOut = false;
+let hasRenewed = false;
 
 const isUnsaved = () => typed() !== saved;
 
@@ -144,12 +147,16 @@ async function save({ keepalive = false } = {}) {
     saved = sent;
     saveAttempt = 0;
     loggedOut = false;
+    hasRenewed = false;
     unsavedSince = 0;
     const at = new Date(answer.saved_at ?? Date.now());
     const clock = [at.getHours(), at.getMinutes()].map((n) => String(n).padStart(2, "0")).join(":");
     savedNote.classList.remove("error");
     savedNote.textContent = `Saved ${clock}`;
     noteInput();
+  } else if (refused.has(status) && !hasRenewed && (await renewToken().catch(() => false))) {
+    hasRenewed = true;
+    saveSoon(0);
   } else if (passing.has(status)) {
     explain(savedNote, "Not saved yet – trying again");
     saveSoon(backoff(++saveAttempt));
@@ -213,7 +220,7 @@ function fileIcon() {
 }
 
 function add(file) {
-  const upload = { id: uuid(), file, state: "waiting", attempt: 0, loggedOut: false };
+  const upload = { id: uuid(), file, state: "waiting", attempt: 0, loggedOut: false, hasRenewed: false };
   Object.assign(upload, showFile(file.name || "attachment"));
   upload.button.addEventListener("click", () => discard(upload));
   uploads.push(upload);
@@ -249,6 +256,7 @@ function start(upload) {
   upload.state = "waiting";
   upload.attempt = 0;
   upload.loggedOut = false;
+  upload.hasRenewed = false;
   upload.retry?.remove();
   upload.note.classList.remove("error");
   next();
@@ -262,6 +270,11 @@ async function run(upload) {
     if (status >= 200 && status < 300 && answer.id) {
       finish(upload, answer);
       break;
+    }
+    if (refused.has(status) && !upload.hasRenewed && (await renewToken().catch(() => false))) {
+      upload.hasRenewed = true;
+      if (upload.state === "gone") return;
+      continue;
     }
     if (passing.has(status) && ++upload.attempt < uploadAttempts) {
       upload.note.textContent = "Interrupted – trying again";
