@@ -144,13 +144,14 @@ class FileStream:
         self._left = length
 
     def __iter__(self) -> Iterator[bytes]:
-        while self._left is None or self._left > 0:
-            data = self._file.read(CHUNK if self._left is None else min(CHUNK, self._left))
-            if not data:
-                return
-            if self._left is not None:
-                self._left -= len(data)
-            yield data
+        with self._file:
+            while self._left is None or self._left > 0:
+                data = self._file.read(CHUNK if self._left is None else min(CHUNK, self._left))
+                if not data:
+                    return
+                if self._left is not None:
+                    self._left -= len(data)
+                yield data
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,191 @@
+"""What both stores promise."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from deploy.topology import SeaweedFS
+from mailapp.attachments.directory import DirectoryStore
+from mailapp.attachments.s3 import PART_SIZE
+from mailapp.attachments.store import Store, StoreUnavailable, TooLarge, new_key
+
+MIB = 1024 * 1024
+
+
+class Trickle:
+    """A stream that gives a few bytes at a time, then ends or raises."""
+
+    def __init__(self, data: bytes, step: int, error: Exception | None = None) -> None:
+        self._data = io.BytesIO(data)
+        self._step = step
+        self._error = error
+        self.given = 0
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._data.read(min(size, self._step))
+        self.given += len(piece)
+        if not piece and self._error:
+            raise self._error
+        return piece
+
+
+def content(store: Store, key: str, start: int = 0, length: int | None = None) -> bytes:
+    with store.open(key, start, length) as stream:
+        return b"".join(stream)
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, PART_SIZE - 1, PART_SIZE, PART_SIZE + 1, 3 * PART_SIZE + 12345]
+)
+def test_what_is_put_is_what_is_opened(store: Store, size: int) -> None:
+    data = os.urandom(size)
+
+    stored = store.put(io.BytesIO(data), limit=size)
+
+    assert (stored.size, stored.sha256) == (size, hashlib.sha256(data).hexdigest())
+    assert content(store, stored.key) == data
+
+
+def test_a_stream_that_comes_in_small_pieces_is_put_whole(store: Store) -> None:
+    data = os.urandom(PART_SIZE + 777)
+
+    stored = store.put(Trickle(data, step=4099), limit=len(data))
+
+    assert content(store, stored.key) == data
+
+
+def test_a_part_of_an_object_is_read_from_where_it_stands(store: Store) -> None:
+    data = os.urandom(MIB)
+    key = store.put(io.BytesIO(data), limit=MIB).key
+
+    assert content(store, key, 0, 1) == data[:1]
+    assert content(store, key, 700_000, 300_000) == data[700_000:1_000_000]
+    assert content(store, key, MIB - 5) == data[-5:]
+
+
+def test_equal_contents_are_separate_objects(store: Store) -> None:
+    first = store.put(io.BytesIO(b"same"), limit=4)
+    second = store.put(io.BytesIO(b"same"), limit=4)
+
+    store.delete(first.key)
+
+    assert first.sha256 == second.sha256
+    assert content(store, second.key) == b"same"
+
+
+@pytest.mark.parametrize("limit", [0, 10, MIB, PART_SIZE, 3 * PART_SIZE])
+def test_a_stream_over_the_limit_is_refused_early_and_leaves_nothing(
+    store: Store, limit: int
+) -> None:
+    stream = Trickle(bytes(limit + 40 * MIB), step=65536)
+
+    with pytest.raises(TooLarge):
+        store.put(stream, limit)
+
+    assert stream.given <= limit + 65536
+    assert list(store.list()) == []
+    assert store.sweep(datetime.now(UTC) + timedelta(days=1)) == 0
+
+
+@pytest.mark.parametrize("size", [10, PART_SIZE + 1, 4 * PART_SIZE])
+def test_a_stream_that_fails_leaves_nothing_and_its_error_passes(store: Store, size: int) -> None:
+    threads = threading.active_count()
+
+    with pytest.raises(ConnectionResetError, match="gone"):
+        store.put(Trickle(bytes(size), 65536, ConnectionResetError("gone")), limit=size)
+
+    assert list(store.list()) == []
+    assert store.sweep(datetime.now(UTC) + timedelta(days=1)) == 0
+    assert threading.active_count() == threads
+
+
+def test_an_object_that_is_not_there_is_not_found(store: Store) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.open(new_key())
+
+
+def test_deleting_what_is_not_there_is_fine(store: Store) -> None:
+    key = store.put(io.BytesIO(b"x"), limit=1).key
+
+    store.delete(key)
+    store.delete(key)
+
+    with pytest.raises(FileNotFoundError):
+        store.open(key)
+
+
+def test_the_list_names_every_object_and_when_it_was_written(store: Store) -> None:
+    keys = {store.put(io.BytesIO(str(n).encode()), limit=9).key for n in range(20)}
+
+    listed = dict(store.list())
+
+    assert set(listed) == keys
+    assert all(abs(datetime.now(UTC) - when) < timedelta(minutes=1) for when in listed.values())
+
+
+def test_preparing_may_be_repeated_and_run_at_once(store: Store) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for prepared in [pool.submit(store.prepare) for _ in range(8)]:
+            prepared.result()
+
+    store.check()
+
+
+def test_many_threads_put_and_open_at_once(store: Store) -> None:
+    def round_trip(n: int) -> bool:
+        data = str(n).encode() * 5000
+        return content(store, store.put(io.BytesIO(data), limit=len(data)).key) == data
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(round_trip, range(40)))
+
+
+def test_a_stream_closed_half_way_gives_everything_back(store: Store) -> None:
+    key = store.put(io.BytesIO(bytes(4 * MIB)), limit=4 * MIB).key
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    for _ in range(30):
+        with store.open(key) as stream:
+            next(iter(stream))
+
+    # A pool may keep one connection that it did not have before.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_works_beside_its_parent(store: Store) -> None:
+    keys = [store.put(io.BytesIO(bytes([n]) * MIB), limit=MIB).key for n in range(4)]
+
+    child = os.fork()
+    if child == 0:
+        right = all(content(store, key) == bytes([n]) * MIB for n, key in enumerate(keys))
+        os._exit(0 if right else 1)
+    right = all(content(store, key) == bytes([n]) * MIB for n, key in enumerate(keys))
+
+    assert right
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_keys_are_fresh(store: Store) -> None:
+    keys = sorted(new_key() for _ in range(1000))
+
+    assert all(one != other for one, other in pairwise(keys))
+
+
+def test_a_store_that_was_not_prepared_says_so(
+    tmp_path: Path, s3_server: SeaweedFS, make_s3: Callable[..., Store]
+) -> None:
+    with pytest.raises(StoreUnavailable, match=r"has no bucket 'elsewhere'.*mailapp migrate"):
+        make_s3(s3_server, bucket="elsewhere").check()
+    with pytest.raises(StoreUnavailable, match="nowhere does not exist"):
+        DirectoryStore(tmp_path / "nowhere").check()
