@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import selectors
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
@@ -34,6 +37,9 @@ STUCK_AFTER = 60
 # What a stop by Ctrl-C leaves to requests under way, in seconds.
 HURRY = 2
 BACKLOG = 2048
+# How long, and how much, a client that has its answer may go on sending before it is cut off.
+HANG_UP_SECONDS = 2.0
+HANG_UP_BYTES = 65536
 
 
 def serve(settings: Settings, load: Callable[[Settings], WSGIApplication] = create_app) -> NoReturn:
@@ -212,6 +218,11 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 class _Worker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker, which leaves nobody behind when it stops."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Connections we have closed for writing, with the bytes we still read from each.
+        self._hanging_up: dict[Any, int] = {}
+
     def init_signals(self) -> None:
         super().init_signals()
         # The terminal sends these to the whole process group; the parent decides what they mean.
@@ -243,6 +254,55 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
                 taken = self.nr_conns
                 self.accept(listener)
             listener.close()
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        if fs.cancelled() or fs.exception() is not None or fs.result():
+            super().finish_request(conn, fs)
+        else:
+            self._hang_up(conn)
+
+    def _hang_up(self, conn: Any) -> None:
+        """Close as RFC 9112 section 9.6 asks: for writing, then read on until the client closes.
+
+        gunicorn waits for that here, up to 2 s a client, in the one thread that takes in everybody
+        else's requests. This waits in the poller.
+        """
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read_on, conn))
+        except (OSError, ValueError):
+            self._let_go(conn)
+            return
+        conn.timeout = time.monotonic() + HANG_UP_SECONDS
+        self._hanging_up[conn] = HANG_UP_BYTES
+
+    def _read_on(self, conn: Any, client: socket.socket) -> None:
+        try:
+            received = len(client.recv(65536))
+        except BlockingIOError:
+            return
+        except OSError:
+            received = 0
+        self._hanging_up[conn] -= received
+        if received == 0 or self._hanging_up[conn] <= 0:
+            self._end_hang_up(conn)
+
+    def _end_hang_up(self, conn: Any) -> None:
+        del self._hanging_up[conn]
+        self.poller.unregister(conn.sock)
+        self._let_go(conn)
+
+    def _let_go(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Called each second, also while stopping: those who don't close in time are closed."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn in self._hanging_up if conn.timeout <= now]:
+            self._end_hang_up(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Those that never sent a byte (browsers connect ahead) are not waited for either."""

@@ -353,6 +353,23 @@ def test_connections_that_say_nothing_do_not_hold_up_a_stop(start: Start) -> Non
         assert time.monotonic() - began < 4
 
 
+def test_clients_that_do_not_hang_up_keep_nobody_waiting(start: Start) -> None:
+    instance = start(WEB_WORKERS="1").wait_until_up()
+    with contextlib.ExitStack() as held:
+        for _ in range(3):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", instance.port)))
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        time.sleep(0.1)
+        began = time.monotonic()
+        answer = instance.get("/livez")
+        waited = time.monotonic() - began
+        client.settimeout(5)
+        received = b"".join(iter(lambda: client.recv(65536), b""))
+
+    assert (answer.status_code, waited < 1) == (200, True)
+    assert b"alive" in received
+
+
 def test_a_second_sigterm_skips_the_wait(start: Start) -> None:
     instance = start(DRAIN_SECONDS="60").wait_until_up()
     instance.tell(signal.SIGTERM)
