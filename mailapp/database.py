@@ -53,7 +53,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """The tables of every room; names of constraints follow one rule, so migrations can say them."""
+    """The tables of every room; constraints are named by one rule, so migrations can say them."""
 
     metadata = MetaData(
         naming_convention={

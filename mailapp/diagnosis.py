@@ -94,7 +94,7 @@ def _redis() -> str:
     if client is None:
         return "not set: sessions and limits are kept in the database"
     client.ping()
-    policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+    policy = client.config_get("maxmemory-policy").get("maxmemory-policy") or "noeviction"
     if policy.startswith("allkeys"):
         raise LookupError(f"maxmemory-policy is {policy}: sessions would vanish; set noeviction")
     return "answers"

@@ -44,7 +44,7 @@ class Unavailable(Exception):
 
 
 class Problem(Exception):
-    """The request can't be done as it is: `status` (4xx), a title and a text a person can act on."""
+    """The request can't be done as it is: `status` (4xx), title and text a person can act on."""
 
     def __init__(self, status: int, title: str, text: str) -> None:
         super().__init__(title)

@@ -121,7 +121,7 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
             try:
                 data = self._retrieve_session_data(self._get_store_id(sid))
             except (redis.RedisError, SQLAlchemyError) as error:
-                # Raised here it would be a bare 500: init_app's hook raises it where pages are made.
+                # Raised here it would be a bare 500; _report_failure raises it in time for a page.
                 failed = UserSession(sid=sid)
                 failed.failure = error
                 return failed
@@ -292,7 +292,7 @@ class DatabaseSessions:
                     .where(StoredSession.id == store_id)
                     .values(expires_at=expires_at)
                 )
-        return row.data
+        return bytes(row.data)
 
     def create(self, store_id: str, data: bytes, lifetime: int, account_id: int | None) -> None:
         with write() as connection:

@@ -348,7 +348,7 @@ VARIABLES: tuple[Variable, ...] = (
         "gc_grace",
         _integer(0, 365 * 86400),
         "86400",
-        "Seconds `mailapp gc` leaves what nothing refers to, so that work under way is never swept.",
+        "Seconds `mailapp gc` leaves what nothing refers to: work under way is never swept.",
     ),
     Variable(
         "DATABASE_TIMEOUT",

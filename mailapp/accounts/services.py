@@ -18,8 +18,19 @@ from mailapp.settings import current_settings
 
 # What RFC 2142 and custom reserve for who runs the service.
 _RESERVED = frozenset(
-    "abuse admin administrator hostmaster mailer-daemon no-reply noreply postmaster root security "
-    "webmaster".split()
+    [
+        "abuse",
+        "admin",
+        "administrator",
+        "hostmaster",
+        "mailer-daemon",
+        "no-reply",
+        "noreply",
+        "postmaster",
+        "root",
+        "security",
+        "webmaster",
+    ]
 )
 _LOCAL = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _MAX_NAME = 100
@@ -161,7 +172,7 @@ def change_password(account_id: int, current: str, new: str) -> int:
 
 
 def set_password(text: str, password: str) -> int:
-    """An operator sets somebody's password; the account's id. Ends their sessions. Raises Refused."""
+    """An operator sets somebody's password, ending their sessions; the account's id. May refuse."""
     address = _known(text)
     try:
         password_hash = passwords.hash_new(password, address=address)

@@ -52,7 +52,7 @@ class Stored:
     size: int
 
 
-class TooLarge(Exception):  # noqa: N818
+class TooLarge(Exception):
     """The stream holds more than `limit` bytes; nothing of it was kept."""
 
     def __init__(self, limit: int) -> None:

@@ -23,7 +23,7 @@ _GOOD_FOR = 30 * 86400
 
 @dataclass(frozen=True)
 class DraftKey:
-    """What a key says: whose draft, under which session epoch, made from which of their messages."""
+    """What a key says: whose draft, in which session epoch, made from which of their messages."""
 
     account_id: int
     epoch: int

@@ -20,9 +20,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailapp.accounts.models import Account
 from mailapp.accounts.services import find_receiving
 from mailapp.attachments.models import Blob
-from mailapp.attachments.serving import clean_filename, safe_type
 from mailapp.attachments.services import discard as discard_object
 from mailapp.attachments.services import register
+from mailapp.attachments.serving import clean_filename, safe_type
 from mailapp.attachments.store import Stored
 from mailapp.compose.keys import DraftKey, Mode
 from mailapp.compose.models import Draft, DraftAttachment
@@ -51,7 +51,7 @@ class AlreadySent(Exception):
 
 
 class Discarded(Exception):
-    """The draft was discarded, in another window perhaps, and saving by itself must not revive it."""
+    """The draft was discarded, in another window perhaps; only a person's saving revives it."""
 
 
 @dataclass(frozen=True)
@@ -596,7 +596,7 @@ def _load_checked(connection: Connection, account_id: int, draft_id: uuid.UUID) 
     )
 
 
-def _recipients(row: Row[Any], mistakes: list[Mistake]) -> dict[str, tuple[Address, ...]]:
+def _recipients(row: Any, mistakes: list[Mistake]) -> dict[str, tuple[Address, ...]]:
     """Who gets it, each person once, at the first field that names them."""
     settings = current_settings()
     seen: set[str] = set()
@@ -641,7 +641,7 @@ def _recipients(row: Row[Any], mistakes: list[Mistake]) -> dict[str, tuple[Addre
     return fields
 
 
-def _check_text(row: Row[Any], mistakes: list[Mistake]) -> None:
+def _check_text(row: Any, mistakes: list[Mistake]) -> None:
     if any(unicodedata.category(character) == "Cc" for character in row.subject):
         # A line break would begin another header (RFC 5322, section 2.2).
         mistakes.append(
@@ -653,7 +653,7 @@ def _check_text(row: Row[Any], mistakes: list[Mistake]) -> None:
         mistakes.append(
             Mistake(
                 "subject",
-                f"The subject has {len(row.subject)} characters; it can have at most {MAX_SUBJECT}.",
+                f"The subject has {len(row.subject)} characters; at most {MAX_SUBJECT} will do.",
             )
         )
     most = current_settings().max_message_bytes

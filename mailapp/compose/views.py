@@ -148,7 +148,7 @@ def draft(draft_id: uuid.UUID) -> AnyResponse:
 
 
 @bp.post("/drafts/<uuid:draft_id>")
-@csrf.protect.exempt
+@csrf.exempt
 @sessions.optional
 def save_or_send(draft_id: uuid.UUID) -> AnyResponse:
     """Everything the compose form can ask for, after its text and files have been stored."""
@@ -168,7 +168,7 @@ def save_or_send(draft_id: uuid.UUID) -> AnyResponse:
 
 
 @bp.post("/drafts/<uuid:draft_id>/attachments/<uuid:attachment_id>")
-@csrf.protect.exempt
+@csrf.exempt
 @sessions.optional
 def upload(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyResponse:
     """One file of a draft, sent by a script, which made the id: sent twice, it is one file."""
@@ -209,7 +209,7 @@ def upload(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyResponse:
 
 
 @bp.post("/drafts/<uuid:draft_id>/attachments/<uuid:attachment_id>/remove")
-@csrf.protect.exempt
+@csrf.exempt
 @sessions.optional
 def remove_attachment(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyResponse:
     """Take one file away, asked for by a script."""
@@ -276,10 +276,12 @@ def _writer(draft_id: uuid.UUID, fields: FormFields) -> _Writer:
         )
     if key is not None and _is_current(key):
         return _Writer(key.account_id, key, False, False)
+    if errors.wants_json():
+        raise auth.NotSignedIn
     raise Problem(
         401,
         "You are logged out",
-        "Nothing was saved or sent. What you wrote is below: log in and copy it into a new message.",
+        "Nothing was saved or sent. What you wrote is below: log in and copy it to a new message.",
     )
 
 
@@ -293,7 +295,7 @@ def _live_account() -> int | None:
 
 
 def _is_current(key: DraftKey) -> bool:
-    """Whether the key's person may still write: not disabled, and the password not changed since."""
+    """Whether the key's person may still write: not disabled, the password not changed since."""
     with read() as connection:
         frame = load_frame(connection, key.account_id)
     return frame is not None and frame.account.session_epoch == key.epoch
@@ -326,7 +328,7 @@ def _act(submitted: _Submitted) -> AnyResponse:
         return auth.login_answer(url_for("compose.draft", draft_id=draft_id), _LOGGED_OUT)
     if not writer.fresh:
         if errors.wants_json():
-            return make_response(jsonify(error=_STALE), 400)
+            return _saved(submitted)  # which is all that a script asks this view for
         return _again(submitted, [Mistake("", _STALE)], 400)
 
     removed = submitted.fields.get("remove")

@@ -86,11 +86,11 @@ def join(addresses: Iterable[Address]) -> str:
 def _read(text: str) -> list[Address] | None:
     """The addresses of `text`, or None where any of it is not one."""
     try:
-        header = cast(AddressHeader, _POLICY.header_factory("To", text))
+        header = _POLICY.header_factory("To", text)
         if any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects):
             return None
-        return [_checked(found) for found in header.addresses]
-    except Exception:  # noqa: BLE001  # the standard parser raises almost anything on odd input
+        return [_checked(found) for found in cast(AddressHeader, header).addresses]
+    except Exception:  # the standard parser raises almost anything on odd input
         return None
 
 

@@ -1,4 +1,4 @@
-"""A message as RFC 5322 text with MIME parts, made as it is sent: no attachment is held in memory."""
+"""A message as RFC 5322 text with MIME parts, made while it is sent: no file is held in memory."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def text(
     part = _text_part(body)
     message["MIME-Version"] = "1.0"
     if not attachments:
-        for name, value in part.items():
-            message[name] = value
-        message.set_payload(part.get_payload())
-        yield message.as_bytes()
+        yield _lines_of(message) + _text_part(body)
         return
-
     boundary = _boundary(headers)
     message["Content-Type"] = f'multipart/mixed; boundary="{boundary}"'
-    yield message.as_bytes()
-    yield f"--{boundary}\r\n".encode() + part.as_bytes()
+    yield _lines_of(message) + f"\r\n--{boundary}\r\n".encode() + _text_part(body)
     for attachment in attachments:
         yield f"\r\n--{boundary}\r\n".encode() + _attachment_headers(attachment)
         yield from _base64(open_blob(attachment))
     yield f"\r\n--{boundary}--\r\n".encode()
+
+
+def _lines_of(part: MIMEPart) -> bytes:
+    """The part's headers, folded, without the empty line that ends them."""
+    return b"".join(SMTP.fold_binary(name, value) for name, value in part.items())
 
 
 def _value(name: str, value: str) -> object:
@@ -65,14 +65,14 @@ def _value(name: str, value: str) -> object:
     ]
 
 
-def _text_part(body: str) -> MIMEPart:
+def _text_part(body: str) -> bytes:
     part = MIMEPart(policy=SMTP)
     part["Content-Type"] = 'text/plain; charset="utf-8"'
     # Never 8bit: the text may be mailed on through anything. Encoded here, not by set_content,
     # which adds a line break at the end: what is read back would not be what was written.
     part["Content-Transfer-Encoding"] = "quoted-printable"
-    part.set_payload(quoprimime.body_encode(body.encode().decode("latin-1"), eol="\r\n"))
-    return part
+    text = quoprimime.body_encode(body.encode().decode("latin-1"), eol="\r\n")
+    return _lines_of(part) + b"\r\n" + text.encode("ascii")
 
 
 def _attachment_headers(attachment: dict[str, Any]) -> bytes:
@@ -84,8 +84,7 @@ def _attachment_headers(attachment: dict[str, Any]) -> bytes:
     )
     if attachment["content_id"]:
         part["Content-ID"] = attachment["content_id"]
-    part.set_payload("")
-    return part.as_bytes()
+    return _lines_of(part) + b"\r\n"
 
 
 def _base64(chunks: Chunks) -> Chunks:

@@ -86,7 +86,7 @@ class Frame:
 class Page:
     """One page of a folder; `next_key` is where the next begins, None on the last."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Any]
     next_key: str | None
 
 
@@ -352,7 +352,9 @@ def sent_entry(connection: Connection, account_id: int, message_id: int) -> int 
     ).scalar()
 
 
-def _find(connection: Connection, account_id: int, entry_id: int) -> Row[Any] | None:
+def _find(
+    connection: Connection, account_id: int, entry_id: int
+) -> Row[int, int | None, str] | None:
     return connection.execute(
         select(Entry.mailbox_id, Entry.was_in, Mailbox.role)
         .join(Mailbox, Mailbox.id == Entry.mailbox_id)

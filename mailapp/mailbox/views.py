@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +14,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from mailapp.accounts import auth
 from mailapp.attachments.models import Blob
 from mailapp.attachments.serving import download
-from mailapp.attachments.store import CHUNK, store
+from mailapp.attachments.store import store
 from mailapp.compose import services as drafts
 from mailapp.database import now, read, write
 from mailapp.errors import Problem
-from mailapp.mail import addresses, original as originals
+from mailapp.mail import addresses
+from mailapp.mail import original as originals
 from mailapp.mail.addresses import Address, AddressError
 from mailapp.mail.services import header
 from mailapp.mailbox import services
@@ -131,20 +132,20 @@ def original(entry_id: int) -> Response:
     headers = list(opened.headers)
     if opened.bcc:
         headers.insert(_after_recipients(headers), ["Bcc", ", ".join(opened.bcc)])
+    kept = store()
     # Opened before the answer begins, where a store that is away can still be told as 503.
-    streams = [store().open(blobs[item["blob"]]) for item in opened.attachments[:1]]
+    first = [kept.open(blobs[item["blob"]]) for item in opened.attachments[:1]]
 
-    def open_blob(attachment: dict[str, Any]) -> Any:
-        stream = streams.pop() if streams else store().open(blobs[attachment["blob"]])
-        with stream:
+    def open_blob(item: dict[str, Any]) -> Iterator[bytes]:
+        with first.pop() if first else kept.open(blobs[item["blob"]]) as stream:
             yield from stream
 
     response = Response(
         originals.text(headers, opened.text_body, opened.attachments, open_blob),
-        # Plain text that a browser shows and never interprets; headers may hold any script.
+        # Plain text that a browser shows and never interprets.
         content_type="text/plain; charset=utf-8",
     )
-    for stream in streams:
+    for stream in first:
         response.call_on_close(stream.close)
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
