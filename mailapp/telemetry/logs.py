@@ -14,6 +14,10 @@ from mailapp.telemetry.requests import request_id
 
 # A password inside a URL, as libraries like to quote it in their errors.
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
+# The values of a statement that failed, as SQLAlchemy and PostgreSQL quote them: people's mail.
+_VALUES = re.compile(
+    r"^(\[parameters: ).*?$|(DETAIL: ).*?(?=\n\[SQL: |\Z)", re.MULTILINE | re.DOTALL
+)
 
 
 class JsonLines(JsonFormatter):
@@ -31,7 +35,8 @@ class JsonLines(JsonFormatter):
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         for field in ("message", "exception"):
             if isinstance(log_data.get(field), str):
-                log_data[field] = _URL_PASSWORD.sub(r"\1:***@", log_data[field])
+                text = _URL_PASSWORD.sub(r"\1:***@", log_data[field])
+                log_data[field] = _VALUES.sub(r"\1\2***", text)
         return {"timestamp": log_data.pop("timestamp"), **log_data}
 
 

@@ -8,6 +8,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
+from sqlalchemy.exc import IntegrityError
+
 from mailapp.telemetry.logs import JsonLines
 
 
@@ -68,3 +71,13 @@ def test_passwords_in_addresses_are_not_logged() -> None:
 
     assert "hunter2" not in json.dumps(said)
     assert said["message"] == "postgresql://mailapp:***@db/mailapp is away"
+
+
+def test_what_people_wrote_is_not_logged_with_a_statement_that_failed() -> None:
+    detail = 'null value in column "size"\nDETAIL:  Failing row contains (7, Dear Bob,\n\nsecret'
+    failure = IntegrityError("INSERT INTO drafts", {"body": "secret"}, psycopg.Error(detail))
+    said = line("failed", exc_info=caught(failure))
+
+    assert "secret" not in json.dumps(said)
+    assert "INSERT INTO drafts" in said["exception"]
+    assert 'null value in column "size"' in said["exception"]
