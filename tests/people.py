@@ -144,10 +144,10 @@ class Person:
     def link(self, text: str) -> Tag:
         """The first link with this text, or else the first that begins with it."""
         links = [link for link in self.page.find_all("a") if link.has_attr("href")]
-        for matches in (lambda seen: seen == text, lambda seen: seen.startswith(f"{text} ")):
-            for link in links:
-                if matches(_text(link)):
-                    return link
+        exact = [link for link in links if _text(link) == text]
+        counted = [link for link in links if _text(link).startswith(f"{text} ")]
+        for link in exact + counted:
+            return link
         raise AssertionError(
             f"no link {text!r} on {self._where()}: {[_text(link) for link in links]}"
         )

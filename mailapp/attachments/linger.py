@@ -68,3 +68,6 @@ def _linger(connection: socket.socket) -> None:
             if received == 0:
                 break
             left -= received
+    with suppress(OSError):
+        # Else gunicorn would read on in the hope of using the connection again.
+        connection.shutdown(socket.SHUT_RD)

@@ -34,7 +34,6 @@ def text(
     message = EmailMessage(policy=SMTP)
     for name, value in headers:
         message[name] = _value(name, value)
-    part = _text_part(body)
     message["MIME-Version"] = "1.0"
     if not attachments:
         yield _lines_of(message) + _text_part(body)

@@ -20,7 +20,7 @@ from mailapp.database import now, read, write
 from mailapp.errors import Problem
 from mailapp.mail import addresses
 from mailapp.mail import original as originals
-from mailapp.mail.addresses import Address, AddressError
+from mailapp.mail.addresses import AddressError
 from mailapp.mail.services import header
 from mailapp.mailbox import services
 from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
@@ -234,13 +234,14 @@ def _after_recipients(headers: list[list[str]]) -> int:
     )
 
 
-def _people(text: str) -> list[Address]:
+def _people(text: str) -> list[dict[str, str]]:
     if not text or text.endswith(":;"):
         return []
     try:
-        return addresses.parse_list(text)
+        found = addresses.parse_list(text)
     except AddressError:
-        return [Address(text, "", "")]
+        return [{"name": "", "address": text}]
+    return [{"name": address.name, "address": address.spec} for address in found]
 
 
 def _line(row: Row[Any], today: Any) -> _Line:
