@@ -105,16 +105,16 @@ def app(instances: list[Flask]) -> Iterator[Flask]:
 @pytest.fixture
 def visitor(instances: list[Flask]) -> Iterator[Callable[[], Person]]:
     """A function that gives a new browser in front of both instances."""
-    clients: list[httpx.Client] = []
+    opened: list[httpx.Client] = []
 
     def make() -> Person:
-        client = httpx.Client(transport=InTurn(instances), base_url="http://mail.test")
-        clients.append(client)
-        return Person(client)
+        browser = httpx.Client(transport=InTurn(instances), base_url="http://mail.test")
+        opened.append(browser)
+        return Person(browser)
 
     yield make
-    for client in clients:
-        client.close()
+    for browser in opened:
+        browser.close()
 
 
 @pytest.fixture
