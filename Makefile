@@ -10,7 +10,7 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
-.PHONY: help run install test lint browser cluster compose-test bench lock clean
+.PHONY: help run install test lint browser cluster compose-test bench docs lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -44,6 +44,9 @@ compose-test: install ## the compose stack in real containers; needs Docker
 
 bench: install ## how fast, as ratios within one run
 	.venv/bin/pytest tests/bench -s $(PYTEST_ARGS)
+
+docs: install ## write the table of settings in README.md from the code
+	.venv/bin/python -m deploy.document
 
 lock: install ## pin the newest versions that pyproject.toml allows
 	CUSTOM_COMPILE_COMMAND="make lock" $(compile) --upgrade --output-file requirements/run.txt pyproject.toml
