@@ -16,6 +16,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGHUP, interrupt)
     data = Path(os.environ.get("DATA_DIR", "data"))
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Nobody balances between instances here, so nobody needs time to notice that one stops.
     environment = {**os.environ, "DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", "0")}
     web = Web(

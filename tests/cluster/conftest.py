@@ -1,0 +1,44 @@
+"""The whole topology on this machine, once for all tests here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.topology import HOST, Nginx, Postgres, SeaweedFS, Valkey, Web, running
+from tests.cluster.parts import PASSWORD, Cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two instances behind nginx, with alice and bob."""
+    place: Path = tmp_path_factory.mktemp("cluster")
+    postgres = Postgres(place / "postgres", durable=False)
+    valkey = Valkey(place / "valkey")
+    seaweedfs = SeaweedFS(place / "seaweedfs")
+    settings = {
+        "SECRET_KEY": "not a secret, since it is only for tests 0123456789",
+        "DATABASE_URL": postgres.url,
+        "REDIS_URL": valkey.url,
+        "MINIO_ENDPOINT": seaweedfs.endpoint,
+        "MINIO_ACCESS_KEY": seaweedfs.access_key,
+        "MINIO_SECRET_KEY": seaweedfs.secret_key,
+        "TRUSTED_PROXIES": f"{HOST}/32",
+        "DRAIN_SECONDS": "1",
+        "LOGIN_TRIES_ADDRESS": "10000",
+    }
+    webs = [Web(place / name, settings, name=name) for name in ("web-1", "web-2")]
+    nginx = Nginx(place / "nginx", [web.address for web in webs])
+    cluster = Cluster(postgres, valkey, seaweedfs, webs, nginx, settings)
+    with running(postgres, valkey, seaweedfs):
+        cluster.command("migrate")
+        for name in ("alice", "bob"):
+            address = f"{name}@mail.example"
+            cluster.command(
+                *("user", "add", address, "--name", name.title(), "--password-stdin"),
+                said=PASSWORD,
+            )
+        with running(*webs), running(nginx), cluster._clients:
+            yield cluster
