@@ -1,4 +1,4 @@
-"""Writes the table of settings in README.md from the code, or with --check says whether it is so."""
+"""Writes the table of settings in README.md from the code, or with --check says if it is so."""
 
 from __future__ import annotations
 
