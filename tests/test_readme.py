@@ -26,10 +26,8 @@ def test_every_make_target_it_names_exists() -> None:
 
 def test_every_command_of_mailapp_is_in_it() -> None:
     for name, command in main.commands.items():
-        names = (
-            [f"{name} {sub}" for sub in command.commands] if isinstance(command, Group) else [name]
-        )
-        for called in names:
+        below = command.commands if isinstance(command, Group) else None
+        for called in [f"{name} {sub}" for sub in below] if below else [name]:
             assert f"`mailapp {called}" in TEXT, called
 
 
