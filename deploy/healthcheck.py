@@ -1,4 +1,4 @@
-"""The image's health check: does this instance say that it can serve? (There is no curl in it.)"""
+"""A container's health check: does this instance say that it can serve? (The image has no curl.)"""
 
 import os
 import sys

@@ -1,0 +1,261 @@
+"""The compose stack in real containers, three instances of it, as a user starts it.
+
+It has a project name and a port of its own, so that a stack which stands on this machine is left
+alone, and it is removed with its volumes at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.topology import REPOSITORY, free_port
+from tests.cluster.parts import PASSWORD
+from tests.people import Attached, Person
+
+
+class Stack:
+    """The stack by its `docker compose` command, and people who come to it."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.project = f"mailapp-test-{self.port}"
+        self.people: list[Person] = []
+
+    def compose(self, *arguments: str, said: str | None = None) -> str:
+        """`docker compose …`; returns what it printed."""
+        return self._docker("compose", "--project-name", self.project, *arguments, said=said)
+
+    def up(self, instances: int = 3) -> None:
+        """Start what is not running, and wait until all is healthy."""
+        self.compose(
+            *("up", "--detach", "--wait", "--wait-timeout", "240"),
+            *("--no-recreate", "--scale", f"web={instances}"),
+        )
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What the engine knows of every container of the stack, the jobs included."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        found: list[dict[str, Any]] = json.loads(self._docker("inspect", *ids))
+        return found
+
+    def webs(self) -> set[str]:
+        """The instances' names: a container's host name is the start of its id."""
+        return {name[:12] for name in self.compose("ps", "--quiet", "web").split()}
+
+    def person(self, name: str | None = None) -> Person:
+        """A browser; with a name, somebody who has an account and is logged in."""
+        client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        person = Person(client)
+        self.people.append(person)
+        if name:
+            person.log_in(f"{name}@mail.example", PASSWORD)
+            assert person.logged_in, person.text
+        return person
+
+    def _docker(self, *arguments: str, said: str | None = None) -> str:
+        ran = subprocess.run(
+            ["docker", *arguments],
+            cwd=REPOSITORY,
+            env={**os.environ, "PORT": str(self.port)},
+            input=said or "",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert ran.returncode == 0, f"docker {' '.join(arguments)}:\n{ran.stdout}{ran.stderr}"
+        return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The stack with three instances, and alice and bob."""
+    stack = Stack()
+    try:
+        stack.compose("build")
+        stack.up()
+        for name in ("alice", "bob"):
+            address = f"{name}@mail.example"
+            stack.compose(
+                *("exec", "-T", "web", "mailapp", "user", "add", address),
+                *("--name", name.title(), "--password-stdin"),
+                said=PASSWORD,
+            )
+        yield stack
+    finally:
+        for person in stack.people:
+            person.client.close()
+        print(stack.compose("logs", "--tail", "15"))
+        stack.compose("down", "--volumes", "--remove-orphans")
+
+
+def eventually(happens: Callable[[], bool], seconds: float = 60) -> bool:
+    """Whether something happens within a time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if happens():
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def test_only_nginx_is_published(stack: Stack) -> None:
+    published = {
+        (container["Config"]["Labels"]["com.docker.compose.service"], port, where["HostPort"])
+        for container in stack.containers()
+        for port, places in (container["NetworkSettings"]["Ports"] or {}).items()
+        for where in places or []
+    }
+
+    assert published == {("nginx", "8080/tcp", str(stack.port))}
+
+
+def test_no_container_is_root_or_can_write_to_its_image_or_has_a_capability(stack: Stack) -> None:
+    containers = stack.containers()
+
+    assert len(containers) == 10  # nginx, 3 web, migrate, gc, secrets, postgres, redis, silo
+    for container in containers:
+        host = container["HostConfig"]
+        assert int(container["Config"]["User"].split(":")[0]) > 0, container["Name"]
+        assert host["ReadonlyRootfs"], container["Name"]
+        assert host["CapDrop"] == ["ALL"], container["Name"]
+        assert not host["CapAdd"], container["Name"]
+        assert "no-new-privileges:true" in host["SecurityOpt"], container["Name"]
+
+
+def test_no_secret_is_in_an_environment(stack: Stack) -> None:
+    secrets = stack.compose("exec", "-T", "web", "sh", "-c", "cat /run/mailapp/*").split()
+    shown = json.dumps([container["Config"] for container in stack.containers()])
+
+    assert len(secrets) > 0
+    for secret in secrets:
+        assert secret not in shown
+
+
+def test_a_service_can_read_its_own_secrets_alone(stack: Stack) -> None:
+    for service, files in {
+        "postgres": {"password"},
+        "redis": {"password", "redis.conf"},
+        "silo": {"access-key", "secret-key"},
+    }.items():
+        assert set(stack.compose("exec", "-T", service, "ls", "/run/mailapp").split()) == files
+
+
+def test_any_instance_serves_any_request(stack: Stack) -> None:
+    alice = stack.person("alice")
+    for _ in range(30):
+        alice.visit("/mail/inbox")
+        assert alice.logged_in
+
+    assert set(alice.served_by) == stack.webs()
+    assert len(alice.served_by) == 3
+
+
+def test_what_one_instance_took_another_gives_back(stack: Stack) -> None:
+    alice, bob = stack.person("alice"), stack.person("bob")
+    content = os.urandom(3 * 1024 * 1024)
+    subject = f"one in, another out {uuid.uuid4()}"
+    alice.send("bob@mail.example", subject, "See attached.", [Attached("holiday.jpg", content)])
+
+    bob.served_by.clear()
+    bob.open(subject)
+    for _ in range(12):
+        assert bob.download("holiday.jpg") == content
+    assert set(bob.served_by) == stack.webs()
+
+
+def test_the_address_a_client_claims_is_not_believed(stack: Stack) -> None:
+    liar = stack.person()
+    liar.client.headers["X-Forwarded-For"] = "203.0.113.9"
+    liar.log_in("alice@mail.example", PASSWORD)
+    liar.visit("/settings")
+
+    assert "This session" in liar.text
+    assert "203.0.113.9" not in liar.text
+
+
+def test_an_instance_that_stops_or_dies_costs_nobody_anything(stack: Stack) -> None:
+    alice, bob, reader = stack.person("alice"), stack.person("bob"), stack.person("bob")
+    sent: list[str] = []
+    problems: list[BaseException] = []
+    done = threading.Event()
+
+    def go_on() -> None:
+        try:
+            while not done.wait(0.1):
+                reader.visit("/mail/sent")
+                subject = f"in between {uuid.uuid4()}"
+                bob.send("alice@mail.example", subject, "Still there?", [Attached("a", b"b")])
+                sent.append(subject)
+        except BaseException as problem:  # shown below
+            problems.append(problem)
+
+    meanwhile = threading.Thread(target=go_on)
+    meanwhile.start()
+    try:
+        first, second, _ = stack.compose("ps", "--quiet", "web").split()
+        time.sleep(1)
+        stack._docker("stop", first)
+        stack._docker("kill", second)
+        time.sleep(2)
+    finally:
+        done.set()
+        meanwhile.join()
+
+    assert not problems, problems
+    assert {*bob.statuses, *reader.statuses} <= {200, 302, 303}
+    received = alice.subjects()
+    assert [received.count(subject) for subject in sent] == [1] * len(sent)
+    assert len(sent) > 5
+
+    stack.up()
+
+
+def test_a_new_instance_is_used_without_a_reload(stack: Stack) -> None:
+    stack.up(instances=4)
+    visitor = stack.person()
+
+    def served_by_four() -> bool:
+        visitor.visit("/login")
+        return set(visitor.served_by) >= stack.webs()
+
+    assert len(stack.webs()) == 4
+    assert eventually(served_by_four, seconds=15)
+    stack.up(instances=3)
+
+
+def test_health_checks_fail_with_what_they_check(stack: Stack) -> None:
+    def health(service: str) -> set[str]:
+        ids = stack.compose("ps", "--quiet", service).split()
+        return set(stack._docker("inspect", "--format", "{{.State.Health.Status}}", *ids).split())
+
+    stack.compose("pause", "postgres")
+    try:
+        assert eventually(lambda: health("web") == {"unhealthy"})
+    finally:
+        stack.compose("unpause", "postgres")
+    assert eventually(lambda: health("web") == {"healthy"})
+
+
+def test_what_is_kept_survives_down_and_up(stack: Stack) -> None:
+    alice, bob = stack.person("alice"), stack.person("bob")
+    content = os.urandom(100_000)
+    subject = f"to be kept {uuid.uuid4()}"
+    alice.send("bob@mail.example", subject, "For long.", [Attached("kept.bin", content)])
+
+    stack.compose("down")
+    stack.up()
+
+    # Bob's session too: he does not log in again.
+    bob.open(subject)
+    assert bob.download("kept.bin") == content
