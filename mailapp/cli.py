@@ -30,7 +30,9 @@ def serve() -> None:
     """Serve the application on HOST:PORT until it is stopped."""
     from mailapp.server import serve as run
 
-    run(_settings())
+    settings = _settings()
+    _refuse_old_schema(settings)
+    run(settings)
 
 
 @main.command()
@@ -161,6 +163,25 @@ def doctor() -> None:
         click.echo(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.subject}: {finding.text}")
     if not all(finding.fine for finding in findings):
         sys.exit(1)
+
+
+def _refuse_old_schema(settings: Settings) -> None:
+    """Don't start on a schema of another version. A database that is away may come back: start."""
+    from mailapp import database, migrations
+
+    engine = database.connect(settings, timeout=settings.database_timeout).engine
+    try:
+        with engine.connect() as connection:
+            current = migrations.is_current(connection)
+    except SQLAlchemyError:
+        return
+    finally:
+        engine.dispose()
+    if not current:
+        raise click.ClickException(
+            "DATABASE_URL names a database whose schema is not this version's. "
+            "Run `mailapp migrate` first."
+        )
 
 
 def _settings() -> Settings:

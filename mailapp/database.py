@@ -120,7 +120,9 @@ def _database() -> Database:
 
 def _sqlite(settings: Settings) -> Database:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(settings.database_url, connect_args={"timeout": 10})
+    engine = create_engine(
+        settings.database_url, connect_args={"timeout": 10}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -168,6 +170,7 @@ def _postgresql(settings: Settings, timeout: float | None) -> Database:
         max_overflow=2,
         pool_timeout=timeout or 30,
         pool_use_lifo=True,
+        hide_parameters=True,  # what people write does not belong into a log
     )
 
     @event.listens_for(engine, "checkout")

@@ -31,7 +31,8 @@ def probes(app: Flask) -> list[Probe]:
 
 def _ask_database() -> None:
     with database.read() as connection:
-        connection.execute(text("SELECT 1")).one()
+        # Not just SELECT 1: a database without our tables answers that, and can't serve anybody.
+        connection.execute(text("SELECT version_num FROM alembic_version")).one()
 
 
 def _ask_sessions() -> None:

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import make_url
 
 from deploy.topology import Postgres, SeaweedFS, Server, Valkey, running
-from mailapp import database, health, redis, sessions
+from mailapp import database, health, migrations, redis, sessions
 from mailapp.attachments import store
 from mailapp.settings import Settings
 
@@ -46,6 +46,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     )
     with running(parts.database, parts.redis, parts.attachments):
         with instance(parts.environ()).app_context():
+            migrations.upgrade(database.engine())
             store.store().prepare()
         yield parts
 
@@ -181,7 +182,7 @@ def test_the_embedded_default_probes_its_own_sessions(tmp_path: Path) -> None:
         store.store().prepare()
     _, before, _ = ask(app)
     with app.app_context():
-        database.Base.metadata.tables["sessions"].create(database.engine())
+        migrations.upgrade(database.engine())
     ready = until(app, "ok")
 
     assert before["checks"]["redis"]["error"] == "schema missing, run: mailapp migrate"
