@@ -8,7 +8,7 @@ from typing import Literal
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -122,7 +122,7 @@ def _unavailable(error: Unavailable) -> Response:
     return unavailable_page(error.part, typed=typed())
 
 
-def _database_away(error: DBAPIError | PoolTimeoutError) -> Response:
+def _database_away(error: BaseException) -> Response:
     current_app.logger.warning("database unavailable", exc_info=error)
     return unavailable_page("database", typed=typed())
 
@@ -149,6 +149,11 @@ def _stale_form(error: CSRFError) -> Response:
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if isinstance(error, InternalServerError):
+        cause = error.original_exception
+        if isinstance(cause, RedisError):  # the session could not be written after the view
+            return _redis_away(cause)
+        if cause is not None and is_database_away(cause):
+            return _database_away(cause)
         return page(
             500,
             "Something went wrong here",

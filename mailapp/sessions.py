@@ -137,6 +137,14 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
             response.vary.add("Cookie")
         if not session.modified or session.failure is not None:
             return
+        try:
+            self._write(session, response)
+        except (redis.RedisError, SQLAlchemyError) as error:
+            # Noted, so that the error page that follows does not try the same again.
+            session.failure = error
+            raise
+
+    def _write(self, session: UserSession, response: Response) -> None:
         if not session:
             if session.stored:
                 self._delete_session(self._get_store_id(session.sid))
