@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 # The smallest part that S3 takes (but for the last one); an upload holds PARTS_UNDER_WAY of them
 # and the one it fills.
 PART_SIZE = 5 * 1024 * 1024
-PARTS_UNDER_WAY = 2
+PARTS_UNDER_WAY = 3
 
 CONNECT_SECONDS = 1.0
 CHECK_SECONDS = 1.0

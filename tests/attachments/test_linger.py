@@ -168,6 +168,17 @@ def test_the_answer_comes_before_the_upload_ends(server: Gunicorn) -> None:
     assert b"at most" in answer
 
 
+def test_a_client_that_can_only_send_first_is_let_send(server: Gunicorn) -> None:
+    head = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (80 * MIB)
+    with socket.create_connection((HOST, server.port), timeout=20) as connection:
+        connection.sendall(head)
+        time.sleep(0.5)  # the answer is there now
+        connection.sendall(bytes(80 * MIB))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
 def test_an_upload_refused_half_way_sees_the_answer(url: str, big: Path) -> None:
     with big.open("rb") as file:
         answer = httpx.post(
