@@ -23,7 +23,6 @@ from mailapp.attachments.s3 import S3Store
 from mailapp.attachments.store import Store, from_settings
 from mailapp.database import Base
 from mailapp.settings import Settings
-from tests.servers import postgres_server, s3_server  # noqa: F401
 
 
 class MakeS3(Protocol):
