@@ -40,8 +40,8 @@ from mailapp.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# The smallest part that S3 takes (but for the last one); an upload holds PARTS_UNDER_WAY of them
-# and the one it fills.
+# The smallest part that S3 takes (but for the last one); an upload holds PARTS_UNDER_WAY of them,
+# one of which it fills while the others are sent.
 PART_SIZE = 5 * 1024 * 1024
 PARTS_UNDER_WAY = 3
 
@@ -173,16 +173,22 @@ class S3Store:
         self, pool: ThreadPoolExecutor, key: str, upload: str, first: bytearray, meter: Meter
     ) -> _Parts:
         parts: _Parts = []
-        under_way: deque[Future[Part]] = deque()
-        part, number = first, 1
+        under_way: deque[tuple[Future[Part], bytearray]] = deque()
+        buffer, part, number = first, memoryview(first), 1
         while part:
-            under_way.append(pool.submit(self._send_part, key, upload, number, part))
+            sending = pool.submit(self._send_part, key, upload, number, part)
+            under_way.append((sending, buffer))
+            # A buffer is used again when its part has arrived: made anew for each part, they
+            # would leave holes in the process's memory.
             if len(under_way) == PARTS_UNDER_WAY:
-                parts.append(under_way.popleft().result())
-            part, number = _read_part(meter), number + 1
-        return parts + [future.result() for future in under_way]
+                arrived, buffer = under_way.popleft()
+                parts.append(arrived.result())
+            else:
+                buffer = bytearray(PART_SIZE)
+            part, number = _fill(buffer, meter), number + 1
+        return parts + [sending.result() for sending, _ in under_way]
 
-    def _send_part(self, key: str, upload: str, number: int, part: bytearray) -> Part:
+    def _send_part(self, key: str, upload: str, number: int, part: memoryview) -> Part:
         with self._reported("write"):
             body: Any = part  # the SDK says bytes, and does with it what any buffer allows
             tag = self._client._upload_part(self._bucket, key, body, None, upload, number)
@@ -328,7 +334,7 @@ class _Patience:
         return made
 
     def send(self, data: Any) -> None:
-        if not isinstance(data, bytes | bytearray):
+        if not isinstance(data, bytes | memoryview):
             super().send(data)  # type: ignore[misc]
             return
         with memoryview(data) as view:
@@ -362,7 +368,7 @@ def _suppressed(*codes: str) -> Iterator[None]:
 
 
 def _read_part(meter: Meter) -> bytearray:
-    """The next PART_SIZE bytes, fewer only at the end."""
+    """The first PART_SIZE bytes, fewer only at the end."""
     part = bytearray()
     while missing := PART_SIZE - len(part):
         data = meter.read(min(CHUNK, missing))
@@ -370,3 +376,15 @@ def _read_part(meter: Meter) -> bytearray:
             break
         part += data
     return part
+
+
+def _fill(buffer: bytearray, meter: Meter) -> memoryview:
+    """The next bytes, in `buffer`: as many as it holds, fewer only at the end."""
+    view, filled = memoryview(buffer), 0
+    while missing := len(buffer) - filled:
+        data = meter.read(min(CHUNK, missing))
+        if not data:
+            break
+        view[filled : filled + len(data)] = data
+        filled += len(data)
+    return view[:filled]
