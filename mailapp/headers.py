@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 
 _PAGE_POLICY = "; ".join(
     (
@@ -31,7 +31,20 @@ def _set(response: Response) -> Response:
     if not request.path.startswith("/static/"):
         # Mail must not be readable with the Back button after a log-out.
         response.headers.setdefault("Cache-Control", "no-store")
-    elif "v" in request.args:
+    elif response.status_code in {200, 206, 304} and _is_this_version():
         # Its address has the content's hash in it (templating.py): it never changes.
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    else:
+        response.headers.setdefault("Cache-Control", "no-cache")
     return response
+
+
+def _is_this_version() -> bool:
+    """Whether the hash asked for is of the file we have.
+
+    While a new version is rolled out, an old instance is asked for files of the new one. What it
+    answers must not be kept under their address.
+    """
+    filename = (request.view_args or {}).get("filename", "")
+    url: str = current_app.jinja_env.globals["static_url"](filename)  # type: ignore[operator]
+    return url == request.full_path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,22 +50,33 @@ def take(limit: Limit, subject: str) -> int | None:
     Counted before the outcome is known, so that tries made at the same moment on several
     instances can't slip through together; `give_back` returns what turned out not to count.
     """
-    limiter, item = _limiter(), _item(limit)
-    if limiter.hit(item, limit.name, subject):
+    limiter, item, key = _limiter(), _item(limit), _key(subject)
+    if limiter.hit(item, limit.name, key):
         return None
-    return max(
-        1, round(limiter.get_window_stats(item, limit.name, subject).reset_time - time.time())
-    )
+    return max(1, round(limiter.get_window_stats(item, limit.name, key).reset_time - time.time()))
 
 
 def give_back(limit: Limit, subject: str) -> None:
     """Un-count one try."""
-    _limiter().hit(_item(limit), limit.name, subject, cost=-1)
+    _limiter().hit(_item(limit), limit.name, _key(subject), cost=-1)
 
 
 def forget(limit: Limit, subject: str) -> None:
     """Start the subject's count anew."""
-    _limiter().clear(_item(limit), limit.name, subject)
+    _limiter().clear(_item(limit), limit.name, _key(subject))
+
+
+def network_of(address: str) -> str:
+    """What to count a visitor's address as: itself, or of IPv6 the /64 that is one customer's."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
 class TryCount(Base):
@@ -140,6 +153,11 @@ class DatabaseStorage(Storage):
 def delete_expired(connection: Connection, moment: datetime) -> int:
     """Remove the counters that ended before `moment`; how many."""
     return connection.execute(delete(TryCount).where(TryCount.expires_at < moment)).rowcount
+
+
+def _key(subject: str) -> str:
+    """A subject as part of a key: whatever was typed, it is short, and it is kept nowhere."""
+    return hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _item(limit: Limit) -> RateLimitItemPerSecond:

@@ -15,6 +15,7 @@ Built on Flask-Session, with what a log-out that is final asks for on top:
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -72,8 +73,8 @@ class SessionStore(Protocol):
     def replace(self, store_id: str, data: bytes, lifetime: int) -> None:
         """Store over an existing session; one that has ended meanwhile stays ended."""
 
-    def delete(self, store_id: str, account_id: int | None) -> None:
-        """End a session."""
+    def delete(self, store_id: str, account_id: int | None) -> bool:
+        """End a session; False where there was none."""
 
     def of_account(self, account_id: int) -> Iterable[tuple[str, bytes, int]]:
         """Every live session of an account: id, data, seconds since the last visit."""
@@ -142,6 +143,11 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
         except (redis.RedisError, SQLAlchemyError) as error:
             # Noted, so that the error page that follows does not try the same again.
             session.failure = error
+            if session.stored and response.location:
+                # The view has done its work, a send perhaps, and the session lives on: what is
+                # lost is the notice for the next page.
+                current_app.logger.warning("a notice could not be stored", exc_info=error)
+                return
             raise
 
     def _write(self, session: UserSession, response: Response) -> None:
@@ -165,10 +171,17 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
                 samesite="Lax",
             )
 
-    def renew(self, session: UserSession) -> None:
-        """Give the session a new id, the old one ended: what makes a planted id worthless."""
-        self.regenerate(session)
-        session.stored = False
+    def renew(self, session: UserSession) -> bool:
+        """Give the session a new id, the old one ended: what makes a planted id worthless.
+
+        False where the old one was not there any more.
+        """
+        was_there = session.stored and self.store.delete(
+            self._get_store_id(session.sid), session.get("account")
+        )
+        session.sid = self._generate_sid(self.sid_length)
+        session.stored, session.modified = False, True
+        return was_there
 
     def end(self, session: UserSession) -> None:
         """End the session now, not only when the answer has been made."""
@@ -184,11 +197,13 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
 
     def _retrieve_session_data(self, store_id: str) -> dict[str, Any] | None:
         data = self.store.load(store_id)
-        if data is None:
-            return None
+        return None if data is None else self.decoded(data)
+
+    def decoded(self, data: bytes) -> dict[str, Any] | None:
+        """What a stored session holds, or None where it is nothing that we have written."""
         try:
             return self.serializer.decode(data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     def _delete_session(self, store_id: str) -> None:
@@ -231,14 +246,13 @@ class RedisSessions:
     def replace(self, store_id: str, data: bytes, lifetime: int) -> None:
         self.client.set(f"session:{store_id}", data, ex=lifetime, xx=True)
 
-    def delete(self, store_id: str, account_id: int | None) -> None:
+    def delete(self, store_id: str, account_id: int | None) -> bool:
         if account_id is None:
-            self.client.delete(f"session:{store_id}")
-            return
+            return bool(self.client.delete(f"session:{store_id}"))
         with self.client.pipeline(transaction=True) as pipe:
             pipe.delete(f"session:{store_id}")
             pipe.srem(f"sessions-of:{account_id}", store_id)
-            pipe.execute()
+            return bool(pipe.execute()[0])
 
     def of_account(self, account_id: int) -> Iterable[tuple[str, bytes, int]]:
         alive = [(store_id, data) for store_id, data in self._alive(account_id) if data is not None]
@@ -321,9 +335,10 @@ class DatabaseSessions:
                 .values(data=data, expires_at=now() + timedelta(seconds=lifetime))
             )
 
-    def delete(self, store_id: str, account_id: int | None) -> None:
+    def delete(self, store_id: str, account_id: int | None) -> bool:
         with write() as connection:
-            connection.execute(delete(StoredSession).where(StoredSession.id == store_id))
+            ended = connection.execute(delete(StoredSession).where(StoredSession.id == store_id))
+            return ended.rowcount == 1
 
     def of_account(self, account_id: int) -> Iterable[tuple[str, bytes, int]]:
         with read() as connection:
@@ -362,12 +377,22 @@ def check_store() -> None:
 def start(account_id: int, epoch: int) -> None:
     """Make this visitor's session that of an account, under a new id."""
     current = _current()
-    address, agent = request.remote_addr or "", request.user_agent.string[:200]
-    current.clear()
-    current.update(
-        account=account_id, epoch=epoch, since=int(time.time()), address=address, agent=agent
-    )
     _interface().renew(current)
+    _fill(current, account_id, epoch)
+
+
+def carry_on(account_id: int, epoch: int) -> bool:
+    """Go on under a new id and epoch, as after a change of the password.
+
+    False, with nobody signed in, where the session was ended while the request was under way: a
+    log-out is final, whatever it met.
+    """
+    current = _current()
+    if not _interface().renew(current):
+        current.clear()
+        return False
+    _fill(current, account_id, epoch)
+    return True
 
 
 def end() -> None:
@@ -391,7 +416,9 @@ def list_sessions(account_id: int) -> list[SessionInfo]:
     interface, here = _interface(), _interface()._get_store_id(_current().sid)
     sessions = []
     for store_id, data, idle in interface.store.of_account(account_id):
-        values = interface.serializer.decode(data)
+        values = interface.decoded(data)
+        if values is None:
+            continue
         sessions.append(
             SessionInfo(
                 handle=store_id,
@@ -417,10 +444,9 @@ def end_one(account_id: int, handle: str) -> bool:
 
 def end_others(account_id: int) -> int:
     """End every session of the account but this one; how many there were."""
-    others = [info for info in list_sessions(account_id) if not info.current]
-    for info in others:
-        _interface().store.delete(info.handle, account_id)
-    return len(others)
+    interface, here = _interface(), _interface()._get_store_id(_current().sid)
+    handles = {store_id for store_id, _, _ in interface.store.of_account(account_id)} - {here}
+    return sum(interface.store.delete(handle, account_id) for handle in handles)
 
 
 def end_all(account_id: int) -> None:
@@ -435,6 +461,20 @@ def delete_expired(connection: Connection, moment: datetime) -> int:
     return connection.execute(
         delete(StoredSession).where(StoredSession.expires_at < moment)
     ).rowcount
+
+
+def _fill(current: UserSession, account_id: int, epoch: int) -> None:
+    current.clear()
+    current.update(
+        account=account_id,
+        epoch=epoch,
+        since=int(time.time()),
+        address=request.remote_addr or "",
+        agent=request.user_agent.string[:200],
+        # Flask-WTF's, made now: of two first pages at once each would make one of its own, and
+        # the form of one of them would be out of date.
+        csrf_token=secrets.token_hex(20),
+    )
 
 
 def _interface() -> StoredSessions:

@@ -38,8 +38,9 @@ def verify(password_hash: str | None, password: str) -> bool:
     """Whether the password is right. Without a hash (nobody of that name) it takes as long."""
     if len(password) > MAX_LENGTH:
         password = ""
+    nobodys_hash = _nobodys_hash()  # also where it is not needed: making the first one takes time
     try:
-        _hasher.verify(password_hash or _nobodys_hash(), password)
+        _hasher.verify(password_hash or nobodys_hash, password)
     except (VerificationError, InvalidHashError):
         return False
     return password_hash is not None

@@ -109,7 +109,8 @@ def clean_name(name: str) -> str:
         raise Refused("name", "Please say how you are called; others see it beside your address.")
     if len(name) > _MAX_NAME:
         raise Refused("name", f"The name may have at most {_MAX_NAME} characters.")
-    if not name.isprintable():
+    # Emoji and several scripts join letters with U+200C and U+200D, which are not printed.
+    if not re.sub("[\u200c\u200d]", "", name).isprintable():
         raise Refused("name", "The name contains characters that can't be shown.")
     return name
 

@@ -48,7 +48,7 @@ def log_in() -> str | AnyResponse:
     settings = current_settings()
     by_account = Limit("log-in", settings.login_tries_account, settings.login_window)
     by_address = Limit("log-in-from", settings.login_tries_address, settings.login_window)
-    subject, address = _subject(email), request.remote_addr or ""
+    subject, address = _subject(email), limits.network_of(request.remote_addr or "")
     wait = limits.take(by_address, address) or limits.take(by_account, subject)
     if wait is not None:
         page = _login_page(
@@ -90,7 +90,7 @@ def sign_up() -> str | AnyResponse:
         return make_response(_signup_page({"form": _STALE}), 400)
     settings = current_settings()
     limit = Limit("sign-up-from", settings.login_tries_address, settings.login_window)
-    wait = limits.take(limit, request.remote_addr or "")
+    wait = limits.take(limit, limits.network_of(request.remote_addr or ""))
     if wait is not None:
         page = _signup_page({"form": f"Too many tries. Please wait {_duration(wait)}."})
         return make_response(page, 429, {"Retry-After": str(wait)})
@@ -134,7 +134,9 @@ def change_password() -> str | AnyResponse:
         return make_response(_settings_page({error.field: str(error)}), 422)
     limits.forget(limit, str(frame.account.id))
     sessions.end_others(frame.account.id)
-    sessions.start(frame.account.id, epoch)
+    if not sessions.carry_on(frame.account.id, epoch):
+        flash("The password is changed, and you are logged out.", "success")
+        return redirect(url_for("accounts.login"), 303)
     flash("The password is changed. Every other session has been ended.", "success")
     return redirect(url_for("accounts.account"), 303)
 
@@ -202,7 +204,7 @@ def _subject(email: str) -> str:
     try:
         return services.own_address(email)
     except ValueError:
-        return email.strip().lower()[:320]
+        return email.strip().lower()
 
 
 def _duration(seconds: int) -> str:
