@@ -37,6 +37,7 @@ from mailapp.attachments.store import (
     new_key,
 )
 from mailapp.settings import Settings
+from mailapp.turnstile import Hangs, Turnstile
 
 logger = logging.getLogger(__name__)
 
@@ -226,7 +227,7 @@ class S3Store:
 
     def _new_client(self, timeout: float, connections: int) -> Minio:
         where = urlsplit(self._endpoint)
-        pools = urllib3.PoolManager(
+        pools = _Pools(
             timeout=Timeout(connect=timeout, read=timeout),
             retries=_OnceMore(total=1, status=0, redirect=0, other=0, allowed_methods=None),
             maxsize=connections,
@@ -293,6 +294,21 @@ class ResponseStream:
         self._response.release_conn()
 
 
+class _Pools(urllib3.PoolManager):
+    """Requests whose threads don't all wait for a store that hangs."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._turnstile = Turnstile(_timed_out)
+
+    def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> Any:
+        try:
+            with self._turnstile.passed():
+                return super().urlopen(method, url, redirect, **options)
+        except Hangs:
+            raise HTTPTimeoutError("it does not answer") from None
+
+
 class _OnceMore(Retry):
     """One more try where a kept connection turned out to be closed, and none after a wait.
 
@@ -308,8 +324,7 @@ class _OnceMore(Retry):
         _pool: Any = None,
         _stacktrace: TracebackType | None = None,
     ) -> Self:
-        broken_by = error.args if isinstance(error, ProtocolError) else (error,)
-        if error and any(isinstance(e, TimeoutError | HTTPTimeoutError) for e in broken_by):
+        if error and _timed_out(error):
             raise error
         return super().increment(method, url, response, error, _pool, _stacktrace)
 
@@ -356,6 +371,11 @@ class _HTTPPool(HTTPConnectionPool):
 
 class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _HTTPS
+
+
+def _timed_out(error: BaseException) -> bool:
+    broken_by = error.args if isinstance(error, ProtocolError) else (error,)
+    return any(isinstance(e, TimeoutError | HTTPTimeoutError) for e in broken_by)
 
 
 @contextmanager
