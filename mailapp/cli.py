@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -83,12 +83,12 @@ def user_list() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def user_passwd(address: str, password_stdin: bool) -> None:
     """Set somebody's password, and end their sessions."""
-    from mailapp import sessions
     from mailapp.accounts import services
 
     password = _password(password_stdin)
     with _application(), _explained():
-        sessions.end_all(services.set_password(address, password))
+        account_id = services.set_password(address, password)
+        _forget_sessions(account_id)
         click.echo(f"Set the password of {services.own_address(address)}; its sessions are ended.")
 
 
@@ -96,11 +96,11 @@ def user_passwd(address: str, password_stdin: bool) -> None:
 @click.argument("address")
 def user_disable(address: str) -> None:
     """Let nobody log in to an account any more, and end its sessions. Its mail is kept."""
-    from mailapp import sessions
     from mailapp.accounts import services
 
     with _application(), _explained():
-        sessions.end_all(services.disable(address))
+        account_id = services.disable(address)
+        _forget_sessions(account_id)
         click.echo(f"Disabled {services.own_address(address)}; its sessions are ended.")
 
 
@@ -225,8 +225,21 @@ def _explained(*, survive: bool = False) -> Iterator[None]:
         click.echo(f"Error: {text}", err=True)
 
 
+def _forget_sessions(account_id: int) -> None:
+    """Take the account's sessions out of the store. None is good any more, even if this fails."""
+    from mailapp import sessions
+
+    with suppress(RedisError):
+        sessions.end_all(account_id)
+
+
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        # As bytes: a password is the same one whatever locale the command runs in.
+        line = sys.stdin.buffer.readline()
+        try:
+            return line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise click.ClickException("The password on standard input is not UTF-8.") from None
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -72,13 +72,24 @@ def _doubts(settings: Settings) -> Iterator[Finding]:
         )
 
 
+_WHAT_TO_DO = {
+    "DATABASE_URL": "Is the server running, and are host, port, user and password right?",
+    "REDIS_URL": "Is the server running, and are host, port and password right?",
+    "MINIO_ENDPOINT": "Is the store running, are host, port and keys right, and has `mailapp "
+    "migrate` made the bucket?",
+    "ATTACHMENT_DIR": "Is the folder there, and may this user write to it?",
+}
+
+
 def _part(variable: str, ask: Callable[[], str]) -> Finding:
     started = time.perf_counter()
     try:
         said = ask()
-    except (SQLAlchemyError, RedisError, Unavailable, LookupError) as error:
+    except LookupError as error:
+        return Finding(variable, False, str(error))
+    except (SQLAlchemyError, RedisError, Unavailable) as error:
         cause = " ".join(str(getattr(error, "orig", None) or error).split())
-        return Finding(variable, False, cause)
+        return Finding(variable, False, f"{cause}. {_WHAT_TO_DO[variable]}")
     return Finding(variable, True, f"{said} ({(time.perf_counter() - started) * 1000:.1f} ms)")
 
 
@@ -94,7 +105,10 @@ def _redis() -> str:
     if client is None:
         return "not set: sessions and limits are kept in the database"
     client.ping()
-    policy = client.config_get("maxmemory-policy").get("maxmemory-policy") or "noeviction"
+    try:
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy") or "noeviction"
+    except ResponseError:
+        return "answers; it does not say whether it would drop sessions when its memory is full"
     if policy.startswith("allkeys"):
         raise LookupError(f"maxmemory-policy is {policy}: sessions would vanish; set noeviction")
     return "answers"

@@ -3,6 +3,7 @@ environment; a missing or unsafe value stops the start with a sentence that name
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -23,6 +24,9 @@ MIB = 1024 * 1024
 
 # Room for the text fields of a form beside its files; nginx's client_max_body_size is the sum.
 FORM_ROOM = MIB
+
+# What examples write where a secret belongs. No random key contains one of these by chance.
+_PLACEHOLDER = re.compile("changeme|changethis|replaceme|placeholder|secretkey|yoursecret|insecure")
 
 
 class SettingsError(Exception):
@@ -95,34 +99,55 @@ def _secret_key(value: str) -> str:
         )
     if len(set(value)) < 8:
         raise ValueError("repeats itself, so it can be guessed; make a random one")
+    if _PLACEHOLDER.search(re.sub(r"[^a-z]", "", value.lower())):
+        raise ValueError("is a placeholder out of some example; make a random one")
     return value
 
 
 def _database_url(value: str) -> str:
+    from sqlalchemy.engine import make_url  # not above: the settings alone are read in no time
+    from sqlalchemy.exc import ArgumentError
+
     scheme, separator, rest = value.partition("://")
     if not separator:
         raise ValueError("must be a URL such as postgresql://user:password@host/name")
-    if scheme == "sqlite":
-        return value
     if scheme in {"postgresql", "postgres", "postgresql+psycopg"}:
-        return f"postgresql+psycopg://{rest}"
-    raise ValueError("must begin with postgresql:// or sqlite:///")
+        value = f"postgresql+psycopg://{rest}"
+    elif scheme != "sqlite":
+        raise ValueError("must begin with postgresql:// or sqlite:///")
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        # The password is in these errors' texts.
+        raise ValueError("can't be read as a URL; is the port a number?") from None
+    if scheme == "sqlite" and (url.host or url.database in {None, "", ":memory:"}):
+        raise ValueError("must name a file, as sqlite:////var/lib/mailapp/mail.sqlite3 does")
+    return value
 
 
 def _redis_url(value: str) -> str:
     if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("must begin with redis://, rediss:// or unix://")
+    from redis.connection import parse_url  # not above, see _database_url
+
+    try:
+        parse_url(value)  # type: ignore[no-untyped-call]
+    except ValueError:
+        raise ValueError("can't be read as a URL; is the port a number?") from None
     return value
 
 
 def _endpoint(value: str) -> str:
-    parts = urlsplit(value if "://" in value else f"//{value}")
-    if (
-        parts.scheme not in {"", "http", "https"}
-        or not parts.hostname
-        or parts.path not in {"", "/"}
-    ):
-        raise ValueError("must be HOST:PORT, http://HOST:PORT or https://HOST:PORT")
+    wanted = "must be HOST:PORT, http://HOST:PORT or https://HOST:PORT"
+    try:
+        parts = urlsplit(value if "://" in value else f"//{value}")
+        _ = parts.port
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in {"", "http", "https"} or not parts.hostname:
+        raise ValueError(wanted)
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(wanted)
     return value.rstrip("/")
 
 
@@ -141,9 +166,12 @@ def _bucket(value: str) -> str:
 def _domain(value: str) -> str:
     """The domain as IDNA writes it in ASCII (RFC 5891): one domain, one spelling."""
     try:
-        return idna.encode(value, uts46=True).decode().lower()
+        domain = idna.encode(value, uts46=True).decode().lower()
     except idna.IDNAError as error:
         raise ValueError(f"is not a domain name ({error})") from None
+    if domain.endswith("."):
+        raise ValueError("is written without a dot at its end")
+    return domain
 
 
 def _networks(value: str) -> tuple[Network, ...]:
@@ -488,22 +516,35 @@ def _read(variable: Variable, environ: Mapping[str, str]) -> Any:
 def _kept_secret(path: Path) -> str:
     """The secret kept at `path`, made at the first start; two that start at once agree on one."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_hex(32), encoding="ascii")
-        try:
-            os.link(fresh, path)  # unlike rename, refuses to replace the one already there
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-        return path.read_text(encoding="ascii").strip()
+        if not path.exists():
+            _make_secret(path)
+        return _secret_key(path.read_text(encoding="utf-8").strip())
+    except ValueError as error:
+        raise SettingsError(
+            f"SECRET_KEY is not set, and the one kept in {path} {error}. "
+            "Remove that file to have one made, or set SECRET_KEY."
+        ) from None
     except OSError as error:
         raise SettingsError(
             f"SECRET_KEY is not set and can't be kept in DATA_DIR: {error}. "
             "Set SECRET_KEY, or DATA_DIR to a folder that can be written."
         ) from None
+
+
+def _make_secret(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    fresh.touch(mode=0o600)
+    try:
+        with fresh.open("w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave an empty one under the final name
+        # Unlike rename, link refuses to replace the one that another start made first.
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()
 
 
 def _host_name() -> str:
