@@ -29,6 +29,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
 from mailapp.settings import Settings
+from mailapp.turnstile import Hangs, Turnstile
 
 # SQLite counts rows only in an INTEGER key, PostgreSQL has room for more in a BIGINT.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -155,9 +156,15 @@ def _postgresql(settings: Settings, timeout: float | None) -> Database:
             f" -c idle_in_transaction_session_timeout={max(30_000, milliseconds)}"
         )
     dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    turnstile = Turnstile(_timed_out)
 
     def open_connection() -> psycopg.Connection[Any]:
-        connection = _PatientConnection.connect(dsn, **parameters)
+        try:
+            with turnstile.passed():
+                connection = _PatientConnection.connect(dsn, **parameters)
+        except Hangs:
+            raise psycopg.OperationalError("the database does not answer") from None
+        connection.turnstile = turnstile
         # statement_timeout ends a slow statement; this ends the wait for a server that is hung or
         # cut off and so can't end anything itself.
         connection.patience = None if timeout is None else timeout + 0.25
@@ -178,7 +185,9 @@ def _postgresql(settings: Settings, timeout: float | None) -> Database:
         # An idle connection has nothing to say, so one that can be read was closed by the server
         # (a restart, a failover): the pool opens another before any statement is lost to it.
         # Unlike a ping, this costs no round trip.
-        if select.select([connection.fileno()], [], [], 0)[0]:
+        ready = select.poll()  # select() can't look at a descriptor above 1023
+        ready.register(connection.fileno(), select.POLLIN)
+        if ready.poll(0):
             raise DisconnectionError("the server closed this connection")
 
     return Database(engine, engine.execution_options(isolation_level="AUTOCOMMIT"))
@@ -188,11 +197,17 @@ class _PatientConnection(psycopg.Connection[Any]):
     """A connection that waits at most `patience` seconds for each answer, then gives itself up."""
 
     patience: float | None = None
+    turnstile: Turnstile
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
-            return super().wait(gen, interval, self.patience if timeout is None else timeout)
-        except psycopg.errors._WaitTimeout:
+            with self.turnstile.passed():
+                return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except (psycopg.errors._WaitTimeout, Hangs):
             # The answer may still come, to a question nobody asks any more: not to be used again.
             self.pgconn.finish()
             raise psycopg.OperationalError("the database did not answer in time") from None
+
+
+def _timed_out(error: BaseException) -> bool:
+    return isinstance(error, psycopg.errors._WaitTimeout | psycopg.errors.ConnectionTimeout)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 from flask import Flask, current_app
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mailapp.settings import Settings
+from mailapp.turnstile import Hangs, Turnstile
 
 
 def connect(settings: Settings) -> redis.Redis | None:
@@ -18,7 +21,7 @@ def connect(settings: Settings) -> redis.Redis | None:
     """
     if settings.redis_url is None:
         return None
-    return redis.Redis.from_url(
+    return _Client.from_url(
         settings.redis_url,
         socket_timeout=settings.redis_timeout,
         socket_connect_timeout=settings.redis_timeout,
@@ -26,6 +29,21 @@ def connect(settings: Settings) -> redis.Redis | None:
         health_check_interval=0,
         client_name=f"mailapp-{settings.instance_name}",
     )
+
+
+class _Client(redis.Redis):
+    """A client whose threads don't all wait for a Redis that hangs."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._turnstile = Turnstile(lambda error: isinstance(error, redis.TimeoutError))
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        try:
+            with self._turnstile.passed():
+                return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except Hangs:
+            raise redis.TimeoutError("Redis does not answer") from None
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -301,10 +301,10 @@ class _Pools(urllib3.PoolManager):
         super().__init__(**options)
         self._turnstile = Turnstile(_timed_out)
 
-    def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> Any:
+    def urlopen(self, *args: Any, **options: Any) -> Any:
         try:
             with self._turnstile.passed():
-                return super().urlopen(method, url, redirect, **options)
+                return super().urlopen(*args, **options)
         except Hangs:
             raise HTTPTimeoutError("it does not answer") from None
 

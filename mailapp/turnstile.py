@@ -1,0 +1,52 @@
+"""Keeps a part that hangs from holding every thread: while it does, one at a time asks it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Seconds to wait for a turn: enough for a part that has just come back to answer whoever is first,
+# so that those who came at the same moment are served too.
+PATIENCE = 0.1
+
+
+class Hangs(Exception):
+    """The part did not answer in time before, and somebody else is just asking it again."""
+
+
+class Turnstile:
+    """Stands before one part, for all threads of a process.
+
+    Everybody passes until an answer does not come in time. From then on one passes at a time and
+    the others are soon turned away, so that /livez, or a page that can do without the part,
+    never queues behind threads that all wait for the same silence. The next answer, which may be
+    that the part is gone, opens it again: what has come back serves its first visitor.
+    """
+
+    def __init__(self, timed_out: Callable[[BaseException], bool]) -> None:
+        """`timed_out` says whether an exception means that no answer came in time."""
+        self._timed_out = timed_out
+        self._hangs = False
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Ask the part in here, one question and its answer; Hangs instead of a turn."""
+        alone = self._hangs
+        if alone:
+            if not self._turn.acquire(timeout=PATIENCE):
+                raise Hangs
+            if not self._hangs:  # opened while this waited
+                self._turn.release()
+                alone = False
+        try:
+            yield
+        except BaseException as error:
+            self._hangs = self._timed_out(error)
+            raise
+        else:
+            self._hangs = False
+        finally:
+            if alone:
+                self._turn.release()
