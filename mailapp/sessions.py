@@ -83,10 +83,13 @@ class SessionStore(Protocol):
 class UserSession(ServerSideSession):  # type: ignore[misc]  # Flask-Session has no types
     """A session and what this request knows of its place in the store.
 
-    `stored` is whether the store holds it; `failure` is set when the store could not be asked.
+    `stored` is whether the store holds it; `failure` is set when the store could not be asked, and
+    `aside` where it was not: whatever is put into such a session is forgotten, because writing it
+    would take the place of the session that the visitor may have.
     """
 
     stored = False
+    aside = False
     failure: Exception | None = None
 
 
@@ -117,8 +120,12 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
 
     def open_session(self, app: Flask, request: Request) -> UserSession:
         """The visitor's session; a new one where there is none, a failed one without an answer."""
+        if request.path.startswith(_WITHOUT_SESSION):
+            without = UserSession()
+            without.aside = True
+            return without
         sid = request.cookies.get(COOKIE)
-        if sid and not request.path.startswith(_WITHOUT_SESSION):
+        if sid:
             try:
                 data = self._retrieve_session_data(self._get_store_id(sid))
             except (redis.RedisError, SQLAlchemyError) as error:
@@ -136,7 +143,7 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
         """Write what changed, and set the cookie when the id is new."""
         if session.accessed or session.modified:
             response.vary.add("Cookie")
-        if not session.modified or session.failure is not None:
+        if not session.modified or session.aside or session.failure is not None:
             return
         try:
             self._write(session, response)

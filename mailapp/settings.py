@@ -119,7 +119,7 @@ def _database_url(value: str) -> str:
         url = make_url(value)
     except (ArgumentError, ValueError):
         # The password is in these errors' texts.
-        raise ValueError("can't be read as a URL; is the port a number?") from None
+        raise ValueError("can't be read as a URL (the port must be a number)") from None
     if scheme == "sqlite" and (url.host or url.database in {None, "", ":memory:"}):
         raise ValueError("must name a file, as sqlite:////var/lib/mailapp/mail.sqlite3 does")
     return value
@@ -133,7 +133,7 @@ def _redis_url(value: str) -> str:
     try:
         parse_url(value)  # type: ignore[no-untyped-call]
     except ValueError:
-        raise ValueError("can't be read as a URL; is the port a number?") from None
+        raise ValueError("can't be read as a URL (the port must be a number)") from None
     return value
 
 
@@ -170,7 +170,7 @@ def _domain(value: str) -> str:
     except idna.IDNAError as error:
         raise ValueError(f"is not a domain name ({error})") from None
     if domain.endswith("."):
-        raise ValueError("is written without a dot at its end")
+        raise ValueError("must not end with a dot")
     return domain
 
 
