@@ -437,7 +437,7 @@ def _page(
                 for file in written.files
             ],
             errors=mistakes or [],
-            saved_text=f"Saved {written.updated_at:%H:%M} UTC" if written.updated_at else None,
+            saved_at=written.updated_at,
         )
     )
     # Kept for the Back button: after a failure it brings the form back as it was typed.

@@ -1,4 +1,5 @@
-// What JavaScript adds to every page: times in the reader's own zone, and Ctrl+Enter to send.
+// What JavaScript adds to every page: times in the reader's own zone, Ctrl+Enter to send, and the
+// focus on what just happened.
 
 const two = (number) => String(number).padStart(2, "0");
 const month = (date) => date.toLocaleString("en", { month: "short" });
@@ -18,9 +19,13 @@ const now = new Date();
 for (const element of document.querySelectorAll("time[datetime]")) {
   const date = new Date(element.dateTime);
   if (Number.isNaN(date.getTime())) continue;
-  const isFull = element.classList.contains("full");
-  element.textContent = isFull ? full(date) : short(date, now);
-  if (!isFull) element.title = full(date);
+  const { classList } = element;
+  if (classList.contains("full")) {
+    element.textContent = full(date);
+    continue;
+  }
+  element.textContent = classList.contains("clock") ? clock(date) : short(date, now);
+  element.title = full(date);
 }
 
 document.addEventListener("keydown", (event) => {
@@ -32,4 +37,9 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-document.getElementById("problems")?.focus();
+// A page that comes with news is read from there, unless a field is waiting to be typed into.
+const news = document.querySelector(".flash[role]");
+if (news && !document.querySelector("[autofocus]")) {
+  news.tabIndex = -1;
+  news.focus();
+}

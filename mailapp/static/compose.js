@@ -91,6 +91,12 @@ async function renewToken() {
   return true;
 }
 
+// From the first thing that is stored, the page's address is the draft's: to reload it, or to come
+// back to it, opens what was written rather than an empty page.
+function isStored() {
+  history.replaceState(history.state, "", action);
+}
+
 // Saving ----------------------------------------------------------------------------------------
 
 const typed = () => JSON.stringify(texts.map((field) => field.value));
@@ -145,6 +151,7 @@ async function save({ keepalive = false } = {}) {
   if (leaving) return;
   if (status >= 200 && status < 300 && answer.ok) {
     saved = sent;
+    isStored();
     saveAttempt = 0;
     loggedOut = false;
     hasRenewed = false;
@@ -334,6 +341,7 @@ function post(upload) {
 function finish(upload, answer) {
   uploads.splice(uploads.indexOf(upload), 1);
   upload.state = "done";
+  isStored();
   upload.progress.remove();
   upload.title.textContent = answer.filename;
   upload.note.textContent = answer.size_text;
@@ -460,6 +468,16 @@ function afterUploads() {
   cancelWait();
   form.requestSubmit(button);
 }
+
+// Enter in a field goes on to the next one. A browser would press Send, which nobody means who has
+// typed a subject and nothing else yet; Ctrl+Enter does that.
+form.addEventListener("keydown", (event) => {
+  const place = texts.indexOf(event.target);
+  if (event.key !== "Enter" || event.ctrlKey || event.metaKey || event.isComposing) return;
+  if (place < 0 || event.target.localName !== "input") return;
+  event.preventDefault();
+  texts[place + 1].focus();
+});
 
 form.addEventListener("submit", (event) => {
   const button = event.submitter ?? sendButton;
