@@ -1,0 +1,183 @@
+"""For everybody: by keyboard, without JavaScript, in the dark, on a phone, by screen reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.window import PHONE, WIDE, Someone, Window, payload
+from tests.people import Attached
+
+LONG = "분기 보고서 초안 — please-read-this-before-the-meeting-" + "and-then-again-" * 8
+
+# Axe itself comes in the wheel of its Python binding.
+AXE = files("axe_playwright_python") / "axe.min.js"
+
+Furnished = tuple[Someone, dict[str, str]]
+
+
+@pytest.fixture
+def furnished(someone: Callable[..., Someone]) -> Furnished:
+    """Somebody with mail that is hard to lay out, and the addresses of every kind of page."""
+    alice, bob = someone("Alice"), someone("Bob")
+    hard = [Attached("x" * 120 + ".txt", b"1", "text/plain"), Attached("보고서.pdf", b"2")]
+    bob.plain.send(alice.address, "Short")
+    crowd = ", ".join(f"{'Somebody ' * 5}{n} <{alice.address}>" for n in range(8))
+    bob.plain.send(crowd, LONG, "https://mail.example/" + "x" * 300, hard)
+    alice.plain.send(bob.address, LONG, "Hello.", hard)
+    for subject in ("Old", "Deleted"):
+        alice.plain.send(alice.address, subject)
+    alice.plain.open("Deleted")
+    alice.plain.press("Delete")
+    alice.plain.visit("/compose")
+    alice.plain.press("Save draft", {"To": crowd, "Subject": LONG}, hard)
+    draft = str(alice.plain.response.url.path)
+    alice.plain.open(LONG)
+    message = str(alice.plain.response.url.path)
+    alice.plain.open("Deleted", "Trash")
+    return alice, {
+        "inbox": "/mail/inbox",
+        "sent": "/mail/sent",
+        "drafts": "/mail/drafts",
+        "trash": "/mail/trash",
+        "message": message,
+        "message in trash": str(alice.plain.response.url.path),
+        "new message": "/compose",
+        "draft": draft,
+        "settings": "/settings",
+        "not there": "/nothing/here",
+    }
+
+
+def test_the_main_job_is_done_by_keyboard_alone(alice: Someone, bob: Someone) -> None:
+    browser = alice.window
+    browser.go("/login")
+    browser.press("Log out")
+    keys, focus = browser.page.keyboard, browser.page.locator("*:focus")
+    browser.field("Email").focus()
+    keys.type(alice.address)
+    keys.press("Tab")
+    keys.type(alice.password)
+    keys.press("Enter")
+    browser.sees("Your inbox is empty")
+
+    keys.press("Tab")
+    expect(focus).to_have_text("Skip to content")
+    expect(focus).to_be_in_viewport()
+    keys.press("Enter")
+    expect(browser.page.get_by_role("main")).to_be_focused()
+
+    browser.link("Compose").focus()
+    keys.press("Enter")
+    expect(browser.field("To")).to_be_focused()
+    keys.type(bob.address)
+    for label in ("Cc", "Bcc", "Subject"):
+        keys.press("Tab")
+        expect(browser.field(label)).to_be_focused()
+    keys.type("No mouse")
+    keys.press("Enter")
+    expect(browser.field("Message")).to_be_focused()
+    keys.type("Only keys.")
+    keys.press("Tab")
+    expect(browser.field("Attach files")).to_be_focused()
+    keys.press("Shift+Tab")
+    keys.press("Control+Enter")
+    browser.sees("Your message has been sent.")
+    assert browser.subjects == ["No mouse"], "Enter in a field sends nothing; Ctrl+Enter does"
+
+    bob.window.open("No mouse")
+    bob.window.sees("Only keys.")
+
+
+def test_all_of_it_works_without_javascript(someone: Callable[..., Someone]) -> None:
+    alice = someone("Alice", java_script_enabled=False)
+    bob = someone("Bob", java_script_enabled=False)
+    writer, reader = alice.window, bob.window
+    writer.compose(bob.address, "Plain", "No script ran.")
+    writer.attach(payload("a.txt", b"first"), payload("b.txt", b"second"))
+    writer.press("Save draft")
+    writer.press("Remove b.txt")
+    writer.attach(payload("c.txt", b"third"))
+    writer.press("Send")
+    writer.sees("Your message has been sent.")
+
+    reader.open("Plain")
+    reader.sees("2 attachments")
+    assert (reader.download("a.txt"), reader.download("c.txt")) == (b"first", b"third")
+    reader.follow("Reply")
+    reader.press("Send")
+    reader.sees("Your message has been sent.")
+    reader.open("Plain")
+    reader.follow("Forward")
+    reader.field("To").fill(alice.address)
+    reader.press("Send")
+    reader.open("Plain")
+    reader.press("Delete")
+    reader.press("Undo")
+    reader.follow("Plain")
+
+    writer.go("/mail/inbox")
+    assert writer.subjects == ["Fwd: Plain", "Re: Plain"]
+    writer.go("/settings")
+    writer.press("Log out")
+    expect(writer.button("Log in")).to_be_visible()
+
+
+def test_no_page_is_wider_than_a_phone(furnished: Furnished) -> None:
+    alice, pages = furnished
+    wider = []
+    for name, path in pages.items():
+        for width in (390, 320):
+            alice.window.page.set_viewport_size({"width": width, "height": 844})
+            alice.window.go(path)
+            if alice.window.page.evaluate("document.documentElement.scrollWidth") > width:
+                wider.append((name, width))
+    assert wider == []
+
+
+def test_axe_finds_no_fault_in_any_page(
+    furnished: Furnished, window: Callable[..., Window]
+) -> None:
+    alice, pages = furnished
+    # axe measures with styles of its own, which the pages' policy would forbid.
+    reader, visitor = window(bypass_csp=True), window(bypass_csp=True)
+    reader.take_cookies(alice.plain.client.cookies)
+    faults: list[str] = []
+    for browser, name, path in [
+        (visitor, "log-in", "/login"),
+        (visitor, "sign-up", "/signup"),
+        *((reader, name, path) for name, path in pages.items()),
+    ]:
+        browser.go(path)
+        faults += [f"{name}: {fault}" for fault in _faults(browser)]
+    visitor.go("/signup")
+    visitor.field("Name").fill("A")
+    visitor.field("Email").fill("wrong@address@here")
+    visitor.field("Password").fill("short")
+    visitor.press("Sign up")
+    faults += [f"refused sign-up: {fault}" for fault in _faults(visitor)]
+    reader.compose("nobody-at-all", "Wrong")
+    reader.press("Send")
+    reader.sees("This message was not sent:")
+    faults += [f"refused message: {fault}" for fault in _faults(reader)]
+    assert faults == []
+
+
+def _faults(browser: Window) -> list[str]:
+    """What axe finds on the shown page, wide and narrow, in the light and in the dark."""
+    found = []
+    browser.page.evaluate(AXE.read_text())
+    for viewport in (WIDE, PHONE):
+        browser.page.set_viewport_size({"width": viewport["width"], "height": viewport["height"]})
+        for is_dark in (False, True):
+            browser.page.emulate_media(color_scheme="dark" if is_dark else "light")
+            result = browser.page.evaluate("axe.run({resultTypes: ['violations']})")
+            found += [
+                f"{viewport['width']} wide, dark {is_dark}: {fault['id']} at {node['html']}"
+                for fault in result["violations"]
+                for node in fault["nodes"]
+            ]
+    return found
