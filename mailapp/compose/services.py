@@ -7,14 +7,13 @@ attaching and sending one person's drafts come one after the other, on whichever
 from __future__ import annotations
 
 import re
-import unicodedata
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailapp.accounts.models import Account
@@ -121,6 +120,9 @@ class Source:
     attachments: Sequence[Mapping[str, Any]]
 
 
+_NOTHING = Source(Typed(), "", "", ())
+
+
 def load(connection: Connection, account_id: int, draft_id: uuid.UUID) -> Written | None:
     """The draft with its files, or None where this person has none such."""
     row = connection.execute(
@@ -131,9 +133,14 @@ def load(connection: Connection, account_id: int, draft_id: uuid.UUID) -> Writte
     return Written(_typed_of(row), _files(connection, draft_id), row.updated_at)
 
 
-def prepare(connection: Connection, key: DraftKey, me: str) -> Written:
-    """What a new draft's page begins with: nothing, or what its source gives. Stores nothing."""
+def prepare(connection: Connection, key: DraftKey, me: str) -> Written | None:
+    """What a new draft's page begins with: nothing, or what its source gives. Stores nothing.
+
+    None where the key's person has no such source.
+    """
     source = _source(connection, key, me)
+    if source is None:
+        return None
     files = [
         File(
             _source_file_id(key.draft_id, number),
@@ -230,8 +237,11 @@ def undo_discard(account_id: int, draft_id: uuid.UUID) -> bool:
         return _set_discarded(connection, account_id, draft_id, None)
 
 
-def send(account_id: int, draft_id: uuid.UUID) -> int | None:
+def send(account_id: int, draft_id: uuid.UUID, typed: Typed | None = None) -> int | None:
     """Send the draft: one transaction, one message; the id of the sender's own copy.
+
+    With `typed`, the text the person saw as they pressed Send: a saving by itself that was still on
+    its way may have put an older one into the draft. The files are always the draft's.
 
     A draft that has been sent already is the same send: the same id again, None where the sender
     has deleted that copy since. Raises Unsendable, with the draft left as it was, or NotYours.
@@ -239,14 +249,14 @@ def send(account_id: int, draft_id: uuid.UUID) -> int | None:
     while True:
         with write() as connection:
             try:
-                wanted = _load_checked(connection, account_id, draft_id)
+                wanted = _load_checked(connection, account_id, draft_id, typed)
             except AlreadySent:
                 return _sent_already(connection, account_id, draft_id)
             recipients = find_receiving(connection, wanted.everybody)
             _refuse_unknown(wanted, recipients)
             modseqs = change(connection, [account_id, *recipients.values()])
             try:
-                unchanged = _load_checked(connection, account_id, draft_id) == wanted
+                unchanged = _load_checked(connection, account_id, draft_id, typed) == wanted
             except (AlreadySent, NotYours):
                 # It was sent by the same press made twice, while this waited for its people.
                 if mail.sent_before(connection, draft_id) is None:
@@ -260,10 +270,15 @@ def send(account_id: int, draft_id: uuid.UUID) -> int | None:
 def sent_copy(account_id: int, draft_id: uuid.UUID) -> int | None:
     """The sender's copy of the message this draft became; None where it became none, or is gone."""
     with read() as connection:
-        found = mail.sent_before(connection, draft_id)
-        if found is None or found[1] != account_id:
-            return None
-        return sent_entry(connection, account_id, found[0])
+        return connection.execute(
+            select(func.min(Entry.id))
+            .join(Message, Message.id == Entry.message_id)
+            .where(
+                Message.send_id == draft_id,
+                Message.sender_id == account_id,
+                Entry.account_id == account_id,
+            )
+        ).scalar()
 
 
 def page(connection: Connection, account_id: int, before: str | None) -> Page:
@@ -351,7 +366,7 @@ def _create(
     if key is None or key.account_id != account_id or key.draft_id != draft_id:
         raise NotYours
     me = connection.execute(select(Account.address).where(Account.id == account_id)).scalar_one()
-    source = _source(connection, key, me)
+    source = _source(connection, key, me) or _NOTHING
     connection.execute(
         insert(Draft).values(
             id=draft_id,
@@ -447,30 +462,30 @@ def _file_of(row: Row[Any]) -> File:
     return File(row.id, row.filename, row.content_type, row.size)
 
 
-def _typed_of(row: Row[Any]) -> Typed:
+def _typed_of(row: Any) -> Typed:
     return Typed(row.to, row.cc, row.bcc, row.subject, row.body)
 
 
 # Replies and forwards ----------------------------------------------------------------------------
 
 
-def _source(connection: Connection, key: DraftKey, me: str) -> Source:
-    """What the key's source gives; nothing where it has none, or the person deleted it since."""
-    row = None
-    if key.mode and key.source_id is not None:
-        row = connection.execute(
-            select(
-                Message.headers,
-                Message.subject,
-                Message.text_body,
-                Message.attachments,
-                Message.created_at,
-            )
-            .join(Entry, Entry.message_id == Message.id)
-            .where(Entry.id == key.source_id, Entry.account_id == key.account_id)
-        ).one_or_none()
+def _source(connection: Connection, key: DraftKey, me: str) -> Source | None:
+    """What the key's source gives; None where the person has none such, or not any more."""
+    if not key.mode:
+        return _NOTHING
+    row = connection.execute(
+        select(
+            Message.headers,
+            Message.subject,
+            Message.text_body,
+            Message.attachments,
+            Message.created_at,
+        )
+        .join(Entry, Entry.message_id == Message.id)
+        .where(Entry.id == key.source_id, Entry.account_id == key.account_id)
+    ).one_or_none()
     if row is None:
-        return Source(Typed(), "", "", ())
+        return None
     in_reply_to, references = mail.reply_headers(row.headers)
     if key.mode == "forward":
         return Source(_forward(row), "", references, row.attachments)
@@ -498,7 +513,7 @@ def _reply(row: Row[Any], mode: Mode, me: str) -> Typed:
         if address.canonical not in seen and not seen.add(address.canonical)  # type: ignore[func-returns-value]
     ]
     who = mail.header(row.headers, "From")
-    quoted = "".join(f"> {line}\n" for line in row.text_body.split("\n"))
+    quoted = "".join(f"> {line}\n" for line in _shortened(row.text_body).split("\n"))
     return Typed(
         to=addresses.join(answer_to),
         cc=addresses.join(also),
@@ -530,7 +545,15 @@ def _readable(text: str) -> list[Address]:
 
 
 def _prefixed(prefix: str, subject: str) -> str:
-    return subject if subject.lower().startswith(prefix.lower()) else f"{prefix}{subject}"
+    known = subject.lower().startswith(prefix.strip().lower())
+    return (subject if known else f"{prefix}{subject}")[:MAX_SUBJECT]
+
+
+def _shortened(text: str) -> str:
+    """What is quoted of a text: so much that the answer, with a mark at each line, can be sent."""
+    most = current_settings().max_message_bytes // 8
+    text = text.rstrip("\n")
+    return text if len(text) <= most else f"{text[:most]}\n[…]"
 
 
 def _source_file_id(draft_id: uuid.UUID, number: int) -> uuid.UUID:
@@ -560,8 +583,13 @@ class _Checked:
         return [*self.to, *self.cc, *self.bcc]
 
 
-def _load_checked(connection: Connection, account_id: int, draft_id: uuid.UUID) -> _Checked:
-    """The draft, read as mail; raises Unsendable with every mistake, AlreadySent or NotYours."""
+def _load_checked(
+    connection: Connection, account_id: int, draft_id: uuid.UUID, typed: Typed | None
+) -> _Checked:
+    """The draft, read as mail, its text that of `typed` where that is given.
+
+    Raises Unsendable with every mistake, AlreadySent or NotYours.
+    """
     row = connection.execute(
         select(Draft, Account.address, Account.name)
         .join(Account, Account.id == Draft.account_id)
@@ -569,9 +597,10 @@ def _load_checked(connection: Connection, account_id: int, draft_id: uuid.UUID) 
     ).one_or_none()
     if row is None:
         raise AlreadySent if mail.sent_before(connection, draft_id) else NotYours
+    text = typed or _typed_of(row)
     mistakes: list[Mistake] = []
-    fields = _recipients(row, mistakes)
-    _check_text(row, mistakes)
+    fields = _recipients(text, mistakes)
+    _check_text(text, mistakes)
     if mistakes:
         raise Unsendable(mistakes)
     files = connection.execute(
@@ -585,8 +614,8 @@ def _load_checked(connection: Connection, account_id: int, draft_id: uuid.UUID) 
         to=fields["to"],
         cc=fields["cc"],
         bcc=fields["bcc"],
-        subject=row.subject.strip(),
-        body=row.body,
+        subject=text.subject.replace("\t", " ").strip(),
+        body=text.body,
         in_reply_to=row.in_reply_to,
         references=row.references,
         attachments=tuple(
@@ -596,14 +625,14 @@ def _load_checked(connection: Connection, account_id: int, draft_id: uuid.UUID) 
     )
 
 
-def _recipients(row: Any, mistakes: list[Mistake]) -> dict[str, tuple[Address, ...]]:
+def _recipients(typed: Typed, mistakes: list[Mistake]) -> dict[str, tuple[Address, ...]]:
     """Who gets it, each person once, at the first field that names them."""
     settings = current_settings()
     seen: set[str] = set()
     fields: dict[str, tuple[Address, ...]] = {"to": (), "cc": (), "bcc": ()}
     for field in fields:
         try:
-            found = addresses.parse_list(getattr(row, field))
+            found = addresses.parse_list(getattr(typed, field))
         except AddressError as error:
             mistakes.append(
                 Mistake(
@@ -641,23 +670,23 @@ def _recipients(row: Any, mistakes: list[Mistake]) -> dict[str, tuple[Address, .
     return fields
 
 
-def _check_text(row: Any, mistakes: list[Mistake]) -> None:
-    if any(unicodedata.category(character) == "Cc" for character in row.subject):
+def _check_text(typed: Typed, mistakes: list[Mistake]) -> None:
+    if not addresses.is_one_line(typed.subject):
         # A line break would begin another header (RFC 5322, section 2.2).
         mistakes.append(
             Mistake(
                 "subject", "The subject has a line break or control character in it. Remove it."
             )
         )
-    if len(row.subject) > MAX_SUBJECT:
+    if len(typed.subject) > MAX_SUBJECT:
         mistakes.append(
             Mistake(
                 "subject",
-                f"The subject has {len(row.subject)} characters; at most {MAX_SUBJECT} will do.",
+                f"The subject has {len(typed.subject)} characters; at most {MAX_SUBJECT} will do.",
             )
         )
     most = current_settings().max_message_bytes
-    size = len(row.body.encode())
+    size = len(typed.body.encode())
     if size > most:
         mistakes.append(
             Mistake(

@@ -8,7 +8,8 @@ does a session that has ended: the draft's key lets the same form still be saved
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,10 +32,18 @@ from werkzeug.wrappers import Response as AnyResponse
 from mailapp import csrf, errors, sessions
 from mailapp.accounts import auth
 from mailapp.attachments.multipart import FilePart, FormFields, read_form
-from mailapp.attachments.store import TooLarge, store
+from mailapp.attachments.store import Stored, TooLarge, store
 from mailapp.compose import services
 from mailapp.compose.keys import DraftKey, Mode, read_key
-from mailapp.compose.services import AlreadySent, Mistake, NotYours, Typed, Unsendable, Written
+from mailapp.compose.services import (
+    AlreadySent,
+    Discarded,
+    Mistake,
+    NotYours,
+    Typed,
+    Unsendable,
+    Written,
+)
 from mailapp.database import read
 from mailapp.errors import Problem, Unavailable
 from mailapp.mailbox.services import Frame, load_frame
@@ -51,6 +60,7 @@ _STALE = (
 )
 _LOGGED_OUT = "You are logged out, so nothing was sent. What you wrote is saved: log in to go on."
 _SENT_BEFORE = "This message has already been sent."
+_DELETED = "This draft was deleted. Press “Save draft” to keep it."
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class _Submitted:
     draft_id: uuid.UUID
     fields: FormFields = field(default_factory=FormFields)
     writer: _Writer | None = None
+    typed: Typed = field(default_factory=Typed)
     saved_at: datetime | None = None
     files: int = 0
     store_away: bool = False
@@ -81,18 +92,22 @@ class _Submitted:
     status: int = 413
 
     def save(self, fields: FormFields) -> _Writer:
-        """Find out who writes, and store the text; once, however many files follow."""
+        """Find out who writes, and store the text; again only where a file came before some."""
         self.fields = fields
+        typed = Typed.from_form(fields)
         if self.writer is None:
             g.typed = fields  # an error page gives it back
             self.writer = _writer(self.draft_id, fields)
-            self.saved_at = services.save(
-                self.writer.account_id,
-                self.draft_id,
-                Typed.from_form(fields),
-                self.writer.key,
-                by_itself=errors.wants_json(),
-            )
+        elif typed == self.typed:
+            return self.writer
+        self.saved_at = services.save(
+            self.writer.account_id,
+            self.draft_id,
+            typed,
+            self.writer.key,
+            by_itself=errors.wants_json(),
+        )
+        self.typed = typed
         return self.writer
 
     def keep(self, part: FilePart) -> None:
@@ -104,9 +119,14 @@ class _Submitted:
             return
         # The same form sent again carries the same file at the same place: it stays one file.
         place = f"form:{self.fields.get('form_id', '')}:{self.files}:{part.filename}"
-        attachment_id = uuid.uuid5(self.draft_id, place)
         try:
-            _store(writer, self.draft_id, attachment_id, part)
+            _store(
+                writer,
+                self.draft_id,
+                # Not the same where it was edited in between.
+                lambda stored: uuid.uuid5(self.draft_id, f"{place}:{stored.sha256}"),
+                part,
+            )
         except TooLarge:
             self.mistakes.append(Mistake("files", _too_large_text(name)))
         except Unavailable:
@@ -126,6 +146,10 @@ def new() -> Response:
         frame = auth.signed_in(connection)
         key = DraftKey(frame.account.id, frame.account.session_epoch, uuid.uuid4(), mode, source_id)
         written = services.prepare(connection, key, frame.account.address)
+    if written is None:
+        raise Problem(
+            404, "There is nothing here", "The address is wrong, or what was here is gone."
+        )
     if not mode and request.args.get("to"):
         written = Written(Typed(to=request.args["to"]), written.files, None)
     return _page(frame, key, written)
@@ -161,10 +185,8 @@ def save_or_send(draft_id: uuid.UUID) -> AnyResponse:
         return _sent(session.get("account"), draft_id, None)
     except NotYours:
         raise Problem(404, "This draft is not there", "It may have been deleted.") from None
-    except services.Discarded:
-        return make_response(
-            jsonify(error="This draft was deleted. Press “Save draft” to keep it."), 409
-        )
+    except Discarded:
+        return make_response(jsonify(error=_DELETED), 409)
 
 
 @bp.post("/drafts/<uuid:draft_id>/attachments/<uuid:attachment_id>")
@@ -178,9 +200,9 @@ def upload(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyResponse:
     def on_file(part: FilePart) -> None:
         nonlocal too_large
         writer = _writer(draft_id, part.fields)
-        services.save(writer.account_id, draft_id, None, writer.key)
+        services.save(writer.account_id, draft_id, None, writer.key, by_itself=True)
         try:
-            attached.append(_store(writer, draft_id, attachment_id, part))
+            attached.append(_store(writer, draft_id, lambda _: attachment_id, part))
         except TooLarge:
             too_large = True
 
@@ -191,6 +213,8 @@ def upload(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyResponse:
         return make_response(jsonify(error=_SENT_BEFORE), 409)
     except NotYours:
         return make_response(jsonify(error="This draft is not there."), 404)
+    except Discarded:
+        return make_response(jsonify(error=_DELETED), 409)
     if too_large:
         return make_response(jsonify(error=_too_large_text("This file")), 413)
     if not attached:
@@ -215,12 +239,14 @@ def remove_attachment(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyRespo
     """Take one file away, asked for by a script."""
     writer = _writer(draft_id, FormFields(request.form))
     try:
-        services.save(writer.account_id, draft_id, None, writer.key)
+        services.save(writer.account_id, draft_id, None, writer.key, by_itself=True)
         services.remove(writer.account_id, draft_id, attachment_id)
     except AlreadySent:
         return make_response(jsonify(error=_SENT_BEFORE), 409)
     except NotYours:
         return make_response(jsonify(error="This draft is not there."), 404)
+    except Discarded:
+        return make_response(jsonify(error=_DELETED), 409)
     return make_response(jsonify(ok=True))
 
 
@@ -302,12 +328,20 @@ def _is_current(key: DraftKey) -> bool:
 
 
 def _store(
-    writer: _Writer, draft_id: uuid.UUID, attachment_id: uuid.UUID, part: FilePart
+    writer: _Writer,
+    draft_id: uuid.UUID,
+    attachment_id: Callable[[Stored], uuid.UUID],
+    part: FilePart,
 ) -> services.File | None:
-    """The file into the store first, then into the draft."""
+    """The file into the store first, then into the draft, under the id it is to have there."""
     stored = store().put(part, current_settings().max_attachment_bytes)
     return services.attach(
-        writer.account_id, draft_id, attachment_id, stored, part.filename, part.content_type
+        writer.account_id,
+        draft_id,
+        attachment_id(stored),
+        stored,
+        part.filename,
+        part.content_type,
     )
 
 
@@ -356,7 +390,7 @@ def _act(submitted: _Submitted) -> AnyResponse:
             return _saved(submitted)
         return redirect(url_for("compose.draft", draft_id=draft_id), 303)
     try:
-        entry_id = services.send(writer.account_id, draft_id)
+        entry_id = services.send(writer.account_id, draft_id, submitted.typed)
     except Unsendable as error:
         return _again(submitted, error.mistakes, 422)
     return _sent(writer.account_id, draft_id, entry_id)
@@ -398,7 +432,7 @@ def _again(submitted: _Submitted, mistakes: list[Mistake], status: int) -> Respo
     if written is None:
         raise NotYours
     key = DraftKey(frame.account.id, frame.account.session_epoch, submitted.draft_id)
-    response = _page(frame, key, written, mistakes)
+    response = _page(frame, key, replace(written, typed=submitted.typed), mistakes)
     response.status_code = status
     if status == 503:
         response.headers["Retry-After"] = str(errors.RETRY_AFTER)
@@ -447,7 +481,7 @@ def _page(
 
 def _asked_source() -> tuple[Mode, int | None]:
     for name, mode in _MODES.items():
-        entry_id = request.args.get(name, type=int)
-        if entry_id is not None:
-            return mode, entry_id
+        if name in request.args:
+            entry_id = request.args.get(name, 0, type=int)
+            return mode, entry_id if 0 < entry_id < 10**18 else 0
     return "", None

@@ -15,6 +15,7 @@ from mailapp.mail import addresses
 from mailapp.mail.addresses import Address
 from mailapp.mail.models import Message, MessageBlob
 
+# Characters of what a folder shows of a message.
 _PREVIEW = 140
 
 # RFC 5322, section 3.6.4: when a thread has grown long, References may be cut, keeping the first
@@ -80,7 +81,7 @@ def create(connection: Connection, outgoing: Outgoing) -> int:
             from_address=outgoing.sender.spec,
             to_preview=", ".join(
                 address.name or address.spec for address in (*outgoing.to, *outgoing.cc)
-            ),
+            )[:_PREVIEW],
             text_body=outgoing.body,
             preview=" ".join(outgoing.body[: _PREVIEW * 4].split())[:_PREVIEW],
             attachments=[attached.as_json() for attached in outgoing.attachments],

@@ -231,7 +231,10 @@ def change(connection: Connection, account_ids: Iterable[int]) -> dict[int, int]
     ids = sorted(set(account_ids))
     if connection.dialect.name == "postgresql" and len(ids) > 1:
         connection.execute(
-            select(Account.id).where(Account.id.in_(ids)).order_by(Account.id).with_for_update()
+            select(Account.id)
+            .where(Account.id.in_(ids))
+            .order_by(Account.id)
+            .with_for_update(key_share=True)  # as strong as the UPDATE's own lock, no stronger
         )
     rows = connection.execute(
         update(Account)

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from sqlalchemy import Connection, Row, select
+from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as AnyResponse
 
 from mailapp.accounts import auth
@@ -27,6 +28,15 @@ from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
 from mailapp.templating import filesize
 
 bp = Blueprint("mailbox", __name__)
+
+
+class _Number(IntegerConverter):
+    """A number in a path that no database is too small for: a longer one is no address here."""
+
+    regex = r"\d{1,18}"
+
+
+bp.record_once(lambda state: state.app.url_map.converters.update(number=_Number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ def folder(role: str) -> str:
     )
 
 
-@bp.get("/mail/<int:entry_id>")
+@bp.get("/mail/<number:entry_id>")
 def message(entry_id: int) -> str:
     """A message; opening it marks it read, which takes two statements beside the one that loads."""
     with read() as connection:
@@ -123,7 +133,7 @@ def message(entry_id: int) -> str:
     )
 
 
-@bp.get("/mail/<int:entry_id>/original")
+@bp.get("/mail/<number:entry_id>/original")
 def original(entry_id: int) -> Response:
     """The message as RFC 5322 text; Bcc only in the sender's own copy."""
     with read() as connection:
@@ -134,7 +144,10 @@ def original(entry_id: int) -> Response:
         headers.insert(_after_recipients(headers), ["Bcc", ", ".join(opened.bcc)])
     kept = store()
     # Opened before the answer begins, where a store that is away can still be told as 503.
-    first = [kept.open(blobs[item["blob"]]) for item in opened.attachments[:1]]
+    try:
+        first = [kept.open(blobs[item["blob"]]) for item in opened.attachments[:1]]
+    except FileNotFoundError:
+        raise _not_there() from None
 
     def open_blob(item: dict[str, Any]) -> Iterator[bytes]:
         with first.pop() if first else kept.open(blobs[item["blob"]]) as stream:
@@ -151,7 +164,7 @@ def original(entry_id: int) -> Response:
     return response
 
 
-@bp.get("/mail/<int:entry_id>/attachments/<int:n>/<path:filename>")
+@bp.get("/mail/<number:entry_id>/attachments/<number:n>/<path:filename>")
 def attachment(entry_id: int, n: int, filename: str) -> Response:
     """The n-th attachment of a message, to who holds a copy of it; the name is for people."""
     with read() as connection:
@@ -163,7 +176,7 @@ def attachment(entry_id: int, n: int, filename: str) -> Response:
     return download(item["sha256"], item["size"], key, item["filename"], item["content_type"])
 
 
-@bp.post("/mail/<int:entry_id>/delete")
+@bp.post("/mail/<number:entry_id>/delete")
 def delete(entry_id: int) -> AnyResponse:
     """Move a message to Trash; from there, delete one's own copy for good."""
     role = _change(lambda connection, me: services.remove(connection, me, entry_id))
@@ -179,7 +192,7 @@ def delete(entry_id: int) -> AnyResponse:
     return redirect(url_for("mailbox.folder", role=role), 303)
 
 
-@bp.post("/mail/<int:entry_id>/restore")
+@bp.post("/mail/<number:entry_id>/restore")
 def restore(entry_id: int) -> AnyResponse:
     """Move a message from Trash back to where it was."""
     role = _change(lambda connection, me: services.restore(connection, me, entry_id))
@@ -187,7 +200,7 @@ def restore(entry_id: int) -> AnyResponse:
     return redirect(url_for("mailbox.folder", role=role), 303)
 
 
-@bp.post("/mail/<int:entry_id>/unread")
+@bp.post("/mail/<number:entry_id>/unread")
 def mark_unread(entry_id: int) -> AnyResponse:
     """Mark a message unread, and go back to its folder."""
     with read() as connection:
