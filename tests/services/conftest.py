@@ -1,0 +1,45 @@
+"""The parts and two instances, anew for each module, since its tests stop and kill them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.topology import HOST, Postgres, SeaweedFS, Valkey, Web, running
+from tests.services.house import PASSWORD, PEOPLE, House
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Two instances with alice and bob."""
+    place: Path = tmp_path_factory.mktemp("house")
+    postgres = Postgres(place / "postgres", durable=False)
+    valkey = Valkey(place / "valkey")
+    seaweedfs = SeaweedFS(place / "seaweedfs")
+    settings = {
+        "SECRET_KEY": "not a secret, since it is only for tests 0123456789",
+        "DATABASE_URL": postgres.url,
+        "REDIS_URL": valkey.url,
+        "MINIO_ENDPOINT": seaweedfs.endpoint,
+        "MINIO_ACCESS_KEY": seaweedfs.access_key,
+        "MINIO_SECRET_KEY": seaweedfs.secret_key,
+        "TRUSTED_PROXIES": f"{HOST}/32",
+        "DRAIN_SECONDS": "1",
+        "LOGIN_TRIES_ADDRESS": "10000",
+        "WEB_WORKERS": "1",  # so that one burst reaches every pooled connection of an instance
+    }
+    webs = [Web(place / name, settings, name=name) for name in ("web-1", "web-2")]
+    made = House(postgres, valkey, seaweedfs, webs, settings)
+    with running(postgres, valkey, seaweedfs):
+        made.command("migrate")
+        made.wait_for_store()
+        for name in PEOPLE:
+            address = f"{name}@mail.example"
+            made.command(
+                *("user", "add", address, "--name", name.title(), "--password-stdin"),
+                said=PASSWORD,
+            )
+        with running(*webs), made._clients:
+            yield made
