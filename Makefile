@@ -63,6 +63,6 @@ clean: ## remove the virtual environment and caches; the data stays
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "Installing what $< lists into .venv"
 	@$(pip) install --quiet --require-hashes --requirement $<
-	@$(pip) install --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(pip) install --quiet --no-deps --no-build-isolation --editable .
 	@cp $< $@
 	@if [ $@ = .venv/dev.txt ]; then cp $@ .venv/run.txt; fi
