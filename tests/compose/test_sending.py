@@ -8,15 +8,17 @@ from contextlib import suppress
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from mailapp.accounts import services as accounts
+from mailapp.accounts.models import Account
 from mailapp.compose import services as compose
 from mailapp.compose.keys import DraftKey
 from mailapp.compose.services import Typed
-from mailapp.database import read
+from mailapp.database import now, read, write
 from mailapp.mail.models import Message
 from mailapp.mailbox.models import Mailbox
+from mailapp.mailbox.services import create_mailboxes
 from tests.checks import account, at_once, counts_are_right, draft, original, stored_objects, submit
 from tests.people import Attached, Person
 
@@ -262,6 +264,31 @@ def test_the_original_of_a_sent_message_reads_back_to_what_was_written(
     parts = list(message.iter_attachments())
     assert [part.get_filename() for part in parts] == [file.filename for file in files]
     assert [part.get_payload(decode=True) for part in parts] == [file.content for file in files]
+
+
+def test_a_message_to_a_hundred_people_is_one_message_and_one_file(
+    alice: Person, instances: list[Flask]
+) -> None:
+    with instances[0].app_context():
+        before = stored_objects(instances[0])
+        with write() as connection:
+            for number in range(100):
+                values = {"name": "", "password_hash": "", "created_at": now()}
+                account_id = connection.execute(
+                    insert(Account)
+                    .values(address=f"p{number}@mail.example", **values)
+                    .returning(Account.id)
+                ).scalar_one()
+                create_mailboxes(connection, account_id)
+    everybody = ", ".join(f"p{number}@mail.example" for number in range(100))
+    alice.send(everybody, "All of you", "Hi", [Attached("a.txt", b"for a hundred")])
+    assert alice.response.status_code == 200
+    with instances[0].app_context(), read() as connection:
+        assert connection.execute(select(func.count()).select_from(Message)).scalar() == 1
+        inboxes = select(func.sum(Mailbox.total)).where(Mailbox.role == "inbox")
+        assert connection.execute(inboxes).scalar() == 100
+    assert len(stored_objects(instances[0]) - before) == 1
+    counts_are_right(instances[0])
 
 
 # At once --------------------------------------------------------------------------------------
