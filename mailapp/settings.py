@@ -509,7 +509,8 @@ def _read(variable: Variable, environ: Mapping[str, str]) -> Any:
     try:
         return variable.parse(text)
     except ValueError as error:
-        said = "" if variable.secret else f" (it is {text!r})"
+        # What stands before an @ is a password, also where none belongs.
+        said = "" if variable.secret or "@" in text else f" (it is {text[:100]!r})"
         raise SettingsError(f"{name} {error}{said}.") from None
 
 
