@@ -40,6 +40,10 @@ _LABELS = {"to": "To", "cc": "Cc", "bcc": "Bcc"}
 
 MAX_SUBJECT = 500
 
+# How many characters of each of a draft's fields a folder may show.
+_SHOWN = 400
+_SHOWN_COLUMNS = (Draft.to, Draft.subject, Draft.body)
+
 
 class NotYours(LookupError):
     """There is no such draft for this person: it is another's, or never was."""
@@ -286,9 +290,8 @@ def page(connection: Connection, account_id: int, before: str | None) -> Page:
     statement = (
         select(
             Draft.id,
-            Draft.to,
-            Draft.subject,
-            Draft.body,
+            # The beginning is what a row has room for; the whole may be a megabyte.
+            *(func.substr(column, 1, _SHOWN).label(column.key) for column in _SHOWN_COLUMNS),
             Draft.updated_at,
             select(DraftAttachment.id)
             .where(DraftAttachment.draft_id == Draft.id, DraftAttachment.removed_at.is_(None))

@@ -284,7 +284,7 @@ def _draft_line(row: Row[Any], today: Any) -> _Line:
         f"/drafts/{row.id}",
         row.subject.strip() or "(no subject)",
         f"To: {row.to}" if row.to.strip() else "(nobody yet)",
-        " ".join(row.body[:400].split())[:140],
+        " ".join(row.body.split())[:140],
         row.updated_at.isoformat(),
         _short(row.updated_at, today),
         True,

@@ -89,6 +89,7 @@ def test_a_session_that_ended_before_send_costs_neither_text_nor_files(
     fields = {"To": BOB, "Subject": "Long letter", "Message": "All of it"}
     alice.visit("/compose")
     alice.client.cookies.clear()
+    assert upload(alice, uuid.uuid4(), "earlier.txt", b"earlier").status_code == 200
     alice.press("Send", fields, [Attached("kept.txt", b"kept")])
     assert not alice.logged_in
     assert "What you wrote is saved" in alice.text
@@ -104,6 +105,7 @@ def test_a_session_that_ended_before_send_costs_neither_text_nor_files(
     alice.press("Send")
     bob.open("Long letter")
     assert bob.download("kept.txt") == b"kept"
+    assert bob.download("earlier.txt") == b"earlier"
 
 
 def test_a_form_whose_token_is_stale_is_saved_and_not_sent(alice: Person, bob: Person) -> None:
@@ -262,6 +264,7 @@ def test_a_file_may_have_any_name_or_none_and_be_empty(alice: Person, bob: Perso
         "가" * 300 + ".txt": "가" * 300 + ".txt",
         "": "attachment",
         "..": "attachment",
+        "가" * 600: "가" * 500,
         "100%25?#&;.txt": "100%25?#&;.txt",
         "empty.txt": "empty.txt",
     }

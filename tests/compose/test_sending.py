@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 
-import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select
 
+from mailapp import create_app
 from mailapp.accounts import services as accounts
 from mailapp.accounts.models import Account
 from mailapp.compose import services as compose
@@ -19,6 +19,7 @@ from mailapp.database import now, read, write
 from mailapp.mail.models import Message
 from mailapp.mailbox.models import Mailbox
 from mailapp.mailbox.services import create_mailboxes
+from mailapp.settings import Settings
 from tests.checks import account, at_once, counts_are_right, draft, original, stored_objects, submit
 from tests.people import Attached, Person
 
@@ -137,28 +138,36 @@ def test_what_can_not_be_sent_is_told_at_its_field_and_stays_a_draft(
     assert alice.subjects("Sent") == []
 
 
-@pytest.mark.parametrize("sign", ["\r\n", "\n", "\0", "\u2028", "\x85"])
-def test_no_field_lets_another_header_in(sign: str, alice: Person, bob: Person) -> None:
-    smuggled = f"x{sign}Bcc: eve@mail.example{sign}X-Evil: 1"
-    for field in ("To", "Cc", "Bcc", "Subject"):
-        alice.visit("/compose")
-        fields = {"To": "bob@mail.example", "Subject": "Clean"}
-        fields[field] = smuggled if field == "Subject" else f'"{smuggled}" <bob@mail.example>'
-        alice.press("Send", fields)
-        assert alice.response.status_code in {200, 422}
-    alice.visit("/compose")
-    # Neither a file's name, nor its type, nor the body.
-    fields = {"to": "bob@mail.example", "subject": "Files", "body": smuggled, "action": "send"}
-    file = (f"a.txt{sign}X-Evil: 1", f"text/plain{sign}X-Evil: 1", b"x")
-    assert submit(alice, fields, [file]).status_code in {303, 400}
-    for number in range(len(bob.subjects())):
-        bob.visit("/mail/inbox")
-        bob.visit(str(bob.page.select("main li a")[number]["href"]))
+def test_no_field_lets_another_header_in(
+    bob: Person, person: Callable[[str], Person], instances: list[Flask]
+) -> None:
+    eve = person("Eve")
+    signs = ["\r\n", "\n", "\r", "\u2028", "\x85", "\x0b", "\0"]
+    for sign in signs:
+        smuggled = f"x{sign}Bcc: bob@mail.example{sign}X-Evil: 1"
+        for field in ("To", "Cc", "Bcc", "Subject"):
+            eve.visit("/compose")
+            fields = {"To": "bob@mail.example", "Subject": "Clean"}
+            fields[field] = smuggled if field == "Subject" else f'"{smuggled}" <bob@mail.example>'
+            eve.press("Send", fields)
+            # PostgreSQL can't store NUL: it is another sign before it gets anywhere.
+            assert eve.response.status_code == (200 if sign == "\0" else 422), (sign, field)
+        eve.visit("/compose")
+        # Neither a file's name, nor its type, nor the body.
+        changes = {"to": "bob@mail.example", "subject": "Files", "body": smuggled, "action": "send"}
+        file = (f"a.txt{sign}X-Evil: 1", f"text/plain{sign}X-Evil: 1", b"x")
+        assert submit(eve, changes, [file]).status_code in {303, 400}, sign
+    with instances[0].app_context():
+        # Nor the sender's own name.
+        me = accounts.create("mal", "Mal\r\nX-Evil: 1\u2028Bcc: x", "correct horse battery staple")
+        compose.send(me, draft(instances[0], me, Typed(to="bob@mail.example", subject="Name")))
+    links = bob.visit("/mail/inbox").select("main li a")
+    assert len(links) >= len(signs)
+    for link in links:
+        bob.visit(str(link["href"]))
         message = original(bob)
-        assert "X-Evil" not in message
-        assert "Bcc" not in message
-        for part in message.walk():
-            assert "X-Evil" not in part
+        assert message["Bcc"] is None
+        assert all("X-Evil" not in part for part in message.walk())
 
 
 def test_a_reply_belongs_to_its_thread(alice: Person, bob: Person, charlie: Person) -> None:
@@ -320,6 +329,42 @@ def test_send_pressed_at_once_on_two_instances_is_one_message(
     assert alice.subjects("Sent") == wanted
     assert alice.subjects("Drafts") == []
     counts_are_right(instances[0])
+
+
+def test_a_form_posted_at_once_to_two_instances_is_sent_once_with_its_files_once(
+    alice: Person, bob: Person, instances: list[Flask]
+) -> None:
+    alice.visit("/compose")
+    fields = {"to": "bob@mail.example", "subject": "Pressed", "action": "send"}
+    files = [(name, "text/plain", name.encode() * 1000) for name in ("a.txt", "b.txt")]
+
+    def press(_app: Flask) -> int:
+        return submit(alice, fields, files).status_code
+
+    assert at_once([press] * 4, instances) == [303] * 4
+    assert bob.subjects() == ["Pressed"]
+    assert alice.subjects("Sent") == ["Pressed"]
+    assert alice.subjects("Drafts") == []
+    bob.open("Pressed")
+    assert [link.text for link in bob.page.select("article section a")] == ["a.txt", "b.txt"]
+
+
+def test_a_domain_of_any_script_is_one_domain_in_each_of_its_spellings(
+    environment: dict[str, str],
+) -> None:
+    app = create_app(Settings.from_env({**environment, "MAIL_DOMAIN": "bücher.example"}))
+    with app.app_context():
+        ann = accounts.create("ann@BÜCHER.example", "Ann", "correct horse battery staple")
+        to = "ann@bücher.example, Ann <ann@xn--bcher-kva.example>, ann@Bu\u0308cher.example"
+        compose.send(ann, draft(app, ann, Typed(to=to)))
+        with read() as connection:
+            (headers,) = connection.scalars(select(Message.headers)).all()
+            totals = connection.execute(select(Mailbox.role, Mailbox.total)).all()
+    assert ["To", "ann@xn--bcher-kva.example"] in headers
+    assert {(role, total) for role, total in totals if total} == {("inbox", 1), ("sent", 1)}
+    app.extensions["database"].engine.dispose()
+    if app.extensions["redis-client"] is not None:
+        app.extensions["redis-client"].close()
 
 
 def test_many_who_write_to_each_other_at_once_lose_nothing_and_never_lock_up(
