@@ -187,7 +187,7 @@ def typed() -> list[tuple[str, str]]:
     if request.method != "POST" or form is None:
         return []
     return [
-        (name.replace("_", " ").capitalize(), value)
+        ("Message" if name == "body" else name.replace("_", " ").capitalize(), value)
         for name, value in form.items(multi=True)
         if value and name not in _NOT_TYPED and "password" not in name
     ]

@@ -20,12 +20,11 @@ for (const element of document.querySelectorAll("time[datetime]")) {
   const date = new Date(element.dateTime);
   if (Number.isNaN(date.getTime())) continue;
   const { classList } = element;
-  if (classList.contains("full")) {
-    element.textContent = full(date);
-    continue;
-  }
-  element.textContent = classList.contains("clock") ? clock(date) : short(date, now);
-  element.title = full(date);
+  // "clock": the time alone for today, all of it for another day.
+  const isToday = date.toDateString() === now.toDateString();
+  const isFull = classList.contains("full") || (classList.contains("clock") && !isToday);
+  element.textContent = isFull ? full(date) : short(date, now);
+  if (!isFull) element.title = full(date);
 }
 
 document.addEventListener("keydown", (event) => {

@@ -175,3 +175,21 @@ def test_a_deleted_draft_can_be_brought_back(alice: Someone) -> None:
     browser.sees("No drafts")
     browser.press("Undo")
     expect(browser.field("Subject")).to_have_value("On second thoughts")
+
+
+def test_without_redis_send_says_what_happened_and_gives_back_what_was_typed(
+    alice: Someone, bob: Someone, cluster: Cluster
+) -> None:
+    browser = alice.window
+    browser.compose(bob.address, "At a bad moment", "Still here.")
+    browser.has_saved()
+    cluster.valkey.pause()
+    try:
+        browser.press("Send")
+        browser.sees("Saved, but not sent")
+        expect(browser.field("Message")).to_have_value("Still here.")
+    finally:
+        cluster.valkey.resume()
+    browser.open("At a bad moment", "Drafts")
+    browser.press("Send")
+    browser.sees("Your message has been sent.")
