@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from flask import Flask
-from flask_wtf.csrf import CSRFProtect, validate_csrf
+from flask import Flask, current_app, g, session
+from flask_wtf.csrf import CSRFProtect, generate_csrf, validate_csrf
+from itsdangerous import URLSafeTimedSerializer
 from wtforms.validators import ValidationError
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -19,6 +21,7 @@ def init_app(app: Flask) -> None:
     # A token is good as long as the session it belongs to: a page may stay open all day.
     app.config["WTF_CSRF_TIME_LIMIT"] = None
     _protect.init_app(app)
+    app.context_processor(lambda: {"csrf_token": token})
 
 
 def exempt(view: View) -> View:
@@ -30,6 +33,16 @@ def exempt(view: View) -> View:
     return exempted
 
 
+def token() -> str:
+    """The token for this visitor's forms; a page has it in several places."""
+    made: str | None = g.get("csrf_token")  # where Flask-WTF keeps it for the rest of the request
+    if made is None:
+        secret = session.get("csrf_token")
+        made = _signed(str(current_app.secret_key), secret) if secret else generate_csrf()
+        g.csrf_token = made
+    return made
+
+
 def valid(token: str | None) -> bool:
     """Whether `token` belongs to this visitor's session."""
     try:
@@ -37,3 +50,10 @@ def valid(token: str | None) -> bool:
     except ValidationError:
         return False
     return True
+
+
+@lru_cache(maxsize=1024)
+def _signed(key: str, secret: str) -> str:
+    """What Flask-WTF makes of a session's secret, once for all the pages of a visit."""
+    token = URLSafeTimedSerializer(key, salt="wtf-csrf-token").dumps(secret)
+    return token if isinstance(token, str) else token.decode()

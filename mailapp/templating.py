@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -81,6 +82,14 @@ def _without_sentence_end(address: str) -> str:
         end -= 1
 
 
+def escaped(texts: Sequence[str]) -> list[str]:
+    """Return texts as HTML, all at once: a call for each costs a page of fifty rows dearly."""
+    pieces = str(escape("\0".join(texts))).split("\0")
+    if len(pieces) != len(texts):  # there was a NUL in one of them, or there are none
+        return [str(escape(text)) for text in texts]
+    return pieces
+
+
 def agent_name(agent: str) -> str:
     """Return a short name for a User-Agent text, as `Firefox on Windows`; unknown ones as sent."""
     browser = next((name for mark, name in _BROWSERS if mark in agent), "")
@@ -128,5 +137,12 @@ def init_app(app: Flask) -> None:
     # A folder page has fifty rows: the indentation of the templates is not worth sending.
     environment.trim_blocks = True
     environment.lstrip_blocks = True
-    environment.filters.update(filesize=filesize, linkify=linkify, agent_name=agent_name)
-    environment.globals.update(static_url=static.url, icon=static.icon)
+    # Filters, not functions: Jinja applies a filter to a constant when it compiles the template, so
+    # that an icon costs a page nothing.
+    environment.filters.update(
+        filesize=filesize,
+        linkify=linkify,
+        agent_name=agent_name,
+        static_url=static.url,
+        icon=static.icon,
+    )

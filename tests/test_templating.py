@@ -144,7 +144,7 @@ def test_the_templates_of_an_app_have_the_filters_and_globals() -> None:
     with app.test_request_context():
         text = render_template_string(
             "{{ 1536 | filesize }} {{ 'http://a.example' | linkify }} {{ '' | agent_name }}"
-            " {{ static_url('app.css') }} {{ icon('inbox') }}"
+            " {{ 'app.css'|static_url }} {{ 'inbox'|icon }}"
         )
     assert text.startswith('1.5 KB <a href="http://a.example"')
     assert "/static/app.css?v=" in text

@@ -9,8 +9,9 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
+from mailapp.database import Query
 from mailapp.mail import addresses
 from mailapp.mail.addresses import Address
 from mailapp.mail.models import Message, MessageBlob
@@ -21,6 +22,10 @@ _PREVIEW = 140
 # RFC 5322, section 3.6.4: when a thread has grown long, References may be cut, keeping the first
 # (the thread's root) and the last ones.
 _MOST_REFERENCES = 50
+
+_SENT_BEFORE = Query(
+    select(Message.id, Message.sender_id).where(Message.send_id == bindparam("identity"))
+)
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,8 @@ def create(connection: Connection, outgoing: Outgoing) -> int:
 
 def sent_before(connection: Connection, send_id: uuid.UUID) -> tuple[int, int | None] | None:
     """(id, sender) of the message that was sent under this identity, or None."""
-    row = connection.execute(
-        select(Message.id, Message.sender_id).where(Message.send_id == send_id)
-    ).one_or_none()
-    return None if row is None else (row.id, row.sender_id)
+    rows = _SENT_BEFORE.rows(connection, identity=send_id)
+    return (rows[0].id, rows[0].sender_id) if rows else None
 
 
 def header(headers: Sequence[Sequence[str]], name: str) -> str:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from mailapp.accounts.models import Account
 from mailapp.compose.models import Draft
+from mailapp.database import Query
 from mailapp.mail.models import Message
 from mailapp.mailbox.models import Entry, Mailbox
 
@@ -65,7 +66,7 @@ class Frame:
 
     account: AccountView
     mailboxes: tuple[MailboxView, ...]
-    opened: Row[Any] | None
+    opened: Any
 
     def mailbox(self, role: str) -> MailboxView:
         """The folder of that role."""
@@ -90,9 +91,9 @@ class Page:
     next_key: str | None
 
 
-# Statements of the pages that are opened most are built once; only their values change.
+# The statements of the pages that are opened most are made ready once; only their values change.
 
-_FRAME = (
+_select_frame = (
     select(
         Account.id,
         Account.address,
@@ -112,8 +113,9 @@ _FRAME = (
     .where(Account.id == bindparam("account_id"), Account.disabled_at.is_(None))
 )
 
-_FRAME_WITH_MESSAGE = (
-    _FRAME.add_columns(
+_FRAME = Query(_select_frame)
+_FRAME_WITH_MESSAGE = Query(
+    _select_frame.add_columns(
         Entry.id.label("entry_id"),
         Entry.seen,
         Entry.bcc,
@@ -129,7 +131,7 @@ _FRAME_WITH_MESSAGE = (
     .outerjoin(Message, Message.id == Entry.message_id)
 )
 
-_ROWS = (
+_select_rows = (
     select(
         Entry.id,
         Entry.seen,
@@ -146,10 +148,20 @@ _ROWS = (
     .order_by(Entry.sort_at.desc(), Entry.id.desc())
     .limit(PAGE + 1)
 )
-_ROWS_BEFORE = _ROWS.where(
-    tuple_(Entry.sort_at, Entry.id)
-    < tuple_(bindparam("sort_at", type_=Entry.sort_at.type), bindparam("id"))
+_ROWS = Query(_select_rows)
+_ROWS_BEFORE = Query(
+    _select_rows.where(
+        tuple_(Entry.sort_at, Entry.id)
+        < tuple_(
+            bindparam("sort_at", type_=Entry.sort_at.type), bindparam("id", type_=Entry.id.type)
+        )
+    )
 )
+
+_change_accounts = (
+    update(Account).values(modseq=Account.modseq + 1).returning(Account.id, Account.modseq)
+)
+_CHANGE_ONE = Query(_change_accounts.where(Account.id == bindparam("account_id")))
 
 
 def create_mailboxes(connection: Connection, account_id: int) -> None:
@@ -166,10 +178,10 @@ def load_frame(
 
     With `entry_id` also that message: `opened` is None where the account has none such.
     """
-    values: dict[str, Any] = {"account_id": account_id}
-    if entry_id is not None:
-        values["entry_id"] = entry_id
-    rows = connection.execute(_FRAME if entry_id is None else _FRAME_WITH_MESSAGE, values).all()
+    if entry_id is None:
+        rows = _FRAME.rows(connection, account_id=account_id)
+    else:
+        rows = _FRAME_WITH_MESSAGE.rows(connection, account_id=account_id, entry_id=entry_id)
     if not rows:
         return None
     by_role = {row.role: row for row in rows}
@@ -195,12 +207,10 @@ def load_frame(
 def page(connection: Connection, mailbox_id: int, before: str | None) -> Page:
     """A page of a folder, newest first, from `before` (a `next_key`) on; ValueError for no key."""
     if before is None:
-        rows = connection.execute(_ROWS, {"mailbox_id": mailbox_id}).all()
+        rows = _ROWS.rows(connection, mailbox_id=mailbox_id)
     else:
         sort_at, entry_id = parse_key(before)
-        rows = connection.execute(
-            _ROWS_BEFORE, {"mailbox_id": mailbox_id, "sort_at": sort_at, "id": entry_id}
-        ).all()
+        rows = _ROWS_BEFORE.rows(connection, mailbox_id=mailbox_id, sort_at=sort_at, id=entry_id)
     if len(rows) <= PAGE:
         return Page(rows, None)
     last = rows[PAGE - 1]
@@ -236,11 +246,10 @@ def change(connection: Connection, account_ids: Iterable[int]) -> dict[int, int]
             .order_by(Account.id)
             .with_for_update(key_share=True)  # as strong as the UPDATE's own lock, no stronger
         )
-    rows = connection.execute(
-        update(Account)
-        .where(Account.id.in_(ids))
-        .values(modseq=Account.modseq + 1)
-        .returning(Account.id, Account.modseq)
+    rows = (
+        _CHANGE_ONE.rows(connection, account_id=ids[0])
+        if len(ids) == 1
+        else connection.execute(_change_accounts.where(Account.id.in_(ids)))
     )
     return {row.id: row.modseq for row in rows}
 
