@@ -170,7 +170,7 @@ def _database() -> Database:
 
 
 def _sqlite(settings: Settings) -> Database:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it is people's mail
     engine = create_engine(
         settings.database_url, connect_args={"timeout": 10}, hide_parameters=True
     )
