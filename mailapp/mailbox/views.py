@@ -125,7 +125,9 @@ def message(entry_id: int) -> str:
                     "mailbox.attachment",
                     entry_id=entry_id,
                     n=number,
-                    filename=attachment["filename"],
+                    # Only for people to see: the header has the name. In Hangul each letter takes
+                    # nine characters, and gunicorn reads no line of more than 4094.
+                    filename=attachment["filename"][-100:],
                 ),
             }
             for number, attachment in enumerate(opened.attachments, 1)

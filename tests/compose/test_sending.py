@@ -396,3 +396,13 @@ def test_many_who_write_to_each_other_at_once_lose_nothing_and_never_lock_up(
         ).all()
         assert connection.execute(select(func.count()).select_from(Message)).scalar() == 20
     assert sorted(totals) == [("inbox", 20)] * 5 + [("sent", 4)] * 5
+
+
+def test_the_longest_name_of_a_file_still_makes_a_link_that_works(
+    alice: Person, bob: Person
+) -> None:
+    alice.send("bob@mail.example", "Long", files=[Attached("가" * 496 + ".txt", b"long")])
+    bob.open("Long")
+    address = str(bob.link("가" * 496 + ".txt")["href"])
+    assert len(address) < 2000
+    assert bob.download("가" * 496 + ".txt") == b"long"
