@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 
 from mailapp import database, migrations
@@ -23,3 +27,10 @@ def test_migrating_again_changes_nothing(app: Flask) -> None:
     migrations.upgrade(database.engine())
     with database.engine().connect() as connection:
         assert migrations.is_current(connection)
+
+
+def test_what_serving_asks_for_is_what_alembic_would_upgrade_to() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+
+    assert migrations.newest() == ScriptDirectory.from_config(config).get_current_head()
