@@ -640,7 +640,7 @@ def _recipients(typed: Typed, mistakes: list[Mistake]) -> dict[str, tuple[Addres
             mistakes.append(
                 Mistake(
                     field,
-                    f"{_LABELS[field]}: {_quoted(error.pieces)} {_is(error.pieces)} no address. "
+                    f"{_LABELS[field]}: {_quoted(error.pieces)} {_not_addresses(error.pieces)}. "
                     f"Write name@{settings.mail_domain}, with commas between addresses.",
                 )
             )
@@ -772,3 +772,7 @@ def _quoted(pieces: Iterable[str]) -> str:
 
 def _is(pieces: Sequence[str]) -> str:
     return "is" if len(pieces) == 1 else "are"
+
+
+def _not_addresses(pieces: Sequence[str]) -> str:
+    return "is not an address" if len(pieces) == 1 else "are not addresses"
