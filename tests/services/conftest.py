@@ -1,4 +1,4 @@
-"""The parts and two instances, anew for each module, since its tests stop and kill them."""
+"""The parts and two instances; each test here leaves all of them running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.topology import HOST, Postgres, SeaweedFS, Valkey, Web, running
 from tests.services.house import PASSWORD, PEOPLE, House
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Two instances with alice and bob."""
     place: Path = tmp_path_factory.mktemp("house")

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.topology import Nginx, Web
 from tests.people import Attached, Person
-from tests.services.house import House, Letter, Request
+from tests.services.house import House, Letter, Request, get
 
 SMALL = bytes(range(256)) * 4 * 1024
 TOO_LARGE = bytes(56 * 1024 * 1024)
@@ -92,6 +92,24 @@ def test_an_instance_killed_in_mid_send_doubles_no_message(
     assert_received_once(bob, letter)
 
 
+@pytest.mark.parametrize("part", ["database", "redis"])
+def test_an_instance_started_while_a_part_is_away_serves_when_it_is_back(
+    house: House, mortal: Web, alice: Person, part: str
+) -> None:
+    cookie = Letter(alice, "").cookie
+    mortal.kill()
+    house.part(part).kill()
+    try:
+        mortal.launch()
+        _wait_until_it_listens(mortal)
+        away = [get(mortal, path, cookie).status for path in ("/livez", "/mail/inbox")]
+    finally:
+        house.part(part).start()
+    back = get(mortal, "/mail/inbox", cookie).status
+
+    assert (away, back) == ([200, 503], 200)
+
+
 @pytest.mark.parametrize("through", ["the instance", "nginx"])
 @pytest.mark.parametrize("sent", [1024 * 1024, None], ids=["it stops", "it sends on"])
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
@@ -155,6 +173,18 @@ def test_a_stop_under_load_fails_no_request(house: House, nginx: Nginx, mortal: 
     received = reader.subjects()
     assert len(sent) > 10
     assert [subject for subject in sent if received.count(subject) != 1] == []
+
+
+def _wait_until_it_listens(web: Web) -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            get(web, "/livez")
+        except ConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _wait_for_draft(person: Person, subject: str, filename: str) -> None:
