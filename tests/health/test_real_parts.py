@@ -47,6 +47,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     with running(parts.database, parts.redis, parts.attachments):
         with instance(parts.environ()).app_context():
             migrations.upgrade(database.engine())
+            database.engine().dispose()
             store.store().prepare()
         yield parts
 
