@@ -173,9 +173,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 # Fields that are no text of a person's, or must not be shown again.
-_NOT_TYPED = frozenset(
-    {"csrf_token", "draft_key", "form_id", "source_mode", "source_id", "next", "action", "remove"}
-)
+_NOT_TYPED = frozenset({"csrf_token", "draft_key", "form_id", "next", "action", "remove"})
 
 
 def typed() -> list[tuple[str, str]]:

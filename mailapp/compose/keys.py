@@ -23,7 +23,11 @@ _GOOD_FOR = 30 * 86400
 
 @dataclass(frozen=True)
 class DraftKey:
-    """What a key says: whose draft, in which session epoch, made from which of their messages."""
+    """What a key says: whose draft, in which session epoch, made from which message of theirs.
+
+    `source_id` is the message's, not their entry's: who was shown what they forward has it in the
+    draft, also when they delete their copy before they save.
+    """
 
     account_id: int
     epoch: int

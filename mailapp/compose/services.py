@@ -124,9 +124,6 @@ class Source:
     attachments: Sequence[Mapping[str, Any]]
 
 
-_NOTHING = Source(Typed(), "", "", ())
-
-
 def load(connection: Connection, account_id: int, draft_id: uuid.UUID) -> Written | None:
     """The draft with its files, or None where this person has none such."""
     row = connection.execute(
@@ -137,14 +134,9 @@ def load(connection: Connection, account_id: int, draft_id: uuid.UUID) -> Writte
     return Written(_typed_of(row), _files(connection, draft_id), row.updated_at)
 
 
-def prepare(connection: Connection, key: DraftKey, me: str) -> Written | None:
-    """What a new draft's page begins with: nothing, or what its source gives. Stores nothing.
-
-    None where the key's person has no such source.
-    """
-    source = _source(connection, key, me)
-    if source is None:
-        return None
+def prepare(opened: Row[Any] | None, key: DraftKey, me: str) -> Written:
+    """What a new draft's page begins with: nothing, or what its source gives. Stores nothing."""
+    source = _source(opened, key, me)
     files = [
         File(
             _source_file_id(key.draft_id, number),
@@ -369,7 +361,12 @@ def _create(
     if key is None or key.account_id != account_id or key.draft_id != draft_id:
         raise NotYours
     me = connection.execute(select(Account.address).where(Account.id == account_id)).scalar_one()
-    source = _source(connection, key, me) or _NOTHING
+    message = None
+    if key.mode:
+        message = connection.execute(
+            select(Message).where(Message.id == key.source_id)
+        ).one_or_none()
+    source = _source(message, key, me)
     connection.execute(
         insert(Draft).values(
             id=draft_id,
@@ -472,27 +469,14 @@ def _typed_of(row: Any) -> Typed:
 # Replies and forwards ----------------------------------------------------------------------------
 
 
-def _source(connection: Connection, key: DraftKey, me: str) -> Source | None:
-    """What the key's source gives; None where the person has none such, or not any more."""
-    if not key.mode:
-        return _NOTHING
-    row = connection.execute(
-        select(
-            Message.headers,
-            Message.subject,
-            Message.text_body,
-            Message.attachments,
-            Message.created_at,
-        )
-        .join(Entry, Entry.message_id == Message.id)
-        .where(Entry.id == key.source_id, Entry.account_id == key.account_id)
-    ).one_or_none()
-    if row is None:
-        return None
-    in_reply_to, references = mail.reply_headers(row.headers)
+def _source(message: Row[Any] | None, key: DraftKey, me: str) -> Source:
+    """What a reply or forward takes from its message; nothing where there is none."""
+    if message is None:
+        return Source(Typed(), "", "", ())
+    in_reply_to, references = mail.reply_headers(message.headers)
     if key.mode == "forward":
-        return Source(_forward(row), "", references, row.attachments)
-    return Source(_reply(row, key.mode, me), in_reply_to, references, ())
+        return Source(_forward(message), "", references, message.attachments)
+    return Source(_reply(message, key.mode, me), in_reply_to, references, ())
 
 
 def _reply(row: Row[Any], mode: Mode, me: str) -> Typed:

@@ -141,15 +141,21 @@ class _Submitted:
 @bp.get("/compose")
 def new() -> Response:
     """An empty message, a reply or a forward. Nothing is stored before something is saved."""
-    mode, source_id = _asked_source()
+    mode, entry_id = _asked_source()
     with read() as connection:
-        frame = auth.signed_in(connection)
-        key = DraftKey(frame.account.id, frame.account.session_epoch, uuid.uuid4(), mode, source_id)
-        written = services.prepare(connection, key, frame.account.address)
-    if written is None:
+        frame = auth.signed_in(connection, entry_id)
+    if mode and frame.opened is None:
         raise Problem(
             404, "There is nothing here", "The address is wrong, or what was here is gone."
         )
+    key = DraftKey(
+        frame.account.id,
+        frame.account.session_epoch,
+        uuid.uuid4(),
+        mode,
+        frame.opened.message_id if frame.opened else None,
+    )
+    written = services.prepare(frame.opened, key, frame.account.address)
     if not mode and request.args.get("to"):
         written = Written(Typed(to=request.args["to"]), written.files, None)
     return _page(frame, key, written)
@@ -453,7 +459,6 @@ def _page(
         "subject": typed.subject,
         "body": typed.body,
         "source_mode": key.mode,
-        "source_id": key.source_id,
     }
     response = make_response(
         render_template(

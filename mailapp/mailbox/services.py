@@ -119,6 +119,7 @@ _FRAME_WITH_MESSAGE = Query(
         Entry.id.label("entry_id"),
         Entry.seen,
         Entry.bcc,
+        Message.id.label("message_id"),
         Message.created_at,
         Message.headers,
         Message.subject,

@@ -360,3 +360,20 @@ def reopened(writer: Person, subject: str) -> Tag:
     form = writer.page.find("form", id="compose")
     assert isinstance(form, Tag)
     return form
+
+
+def test_a_forward_keeps_its_files_when_its_source_is_deleted_before_the_first_save(
+    alice: Person, bob: Person, charlie: Person
+) -> None:
+    alice.send("bob@mail.example", "Here", files=[Attached("kept.txt", b"kept")])
+    bob.open("Here")
+    bob.follow("Forward")
+    form = bob.page, bob.response
+    bob.open("Here")
+    bob.press("Delete")
+    bob.open("Here", "Trash")
+    bob.press("Delete")
+    bob.page, bob.response = form
+    bob.press("Send", {"To": "charlie@mail.example"})
+    charlie.open("Fwd: Here")
+    assert charlie.download("kept.txt") == b"kept"
