@@ -48,6 +48,8 @@ bench: install ## how fast, as ratios within one run
 docs: install ## write the table of settings in README.md from the code
 	.venv/bin/python -m deploy.document
 
+# On the oldest Python there is (Debian 12 has 3.11.2): some packages want a later 3.11, and some need
+# another one on it.
 lock: install ## pin the newest versions that pyproject.toml allows
 	CUSTOM_COMPILE_COMMAND="make lock" $(compile) --upgrade --output-file requirements/run.txt pyproject.toml
 	CUSTOM_COMPILE_COMMAND="make lock" $(compile) --upgrade --constraint requirements/run.txt \
