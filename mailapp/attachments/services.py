@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mailapp import database
 from mailapp.attachments.models import Blob
-from mailapp.attachments.store import ByteReader, Stored, StoreUnavailable, store
+from mailapp.attachments.store import Stored, StoreUnavailable, store
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +25,6 @@ class Registered:
 
     blob_id: int
     surplus: bool
-
-
-@dataclass(frozen=True)
-class SavedBlob:
-    """A content that is stored and has its row."""
-
-    blob_id: int
-    sha256: str
-    size: int
 
 
 def register(connection: Connection, stored: Stored) -> Registered:
@@ -68,20 +59,3 @@ def discard(stored: Stored) -> None:
         store().delete(stored.key)
     except StoreUnavailable:
         logger.warning("attachments: object %s is left to the collector", stored.key)
-
-
-def save(stream: ByteReader, limit: int) -> SavedBlob:
-    """Store what `stream` yields, at most `limit` bytes, and give it its row.
-
-    Raises TooLarge, Unavailable, or what the stream raises; then nothing is kept.
-    """
-    stored = store().put(stream, limit)
-    try:
-        with database.write() as connection:
-            registered = register(connection, stored)
-    except BaseException:
-        discard(stored)
-        raise
-    if registered.surplus:
-        discard(stored)
-    return SavedBlob(registered.blob_id, stored.sha256, stored.size)

@@ -24,12 +24,13 @@ from mailapp.attachments import collector
 from mailapp.attachments.collector import Report, collect
 from mailapp.attachments.directory import DirectoryStore
 from mailapp.attachments.models import Blob
-from mailapp.attachments.services import discard, register, save
+from mailapp.attachments.services import discard, register
 from mailapp.attachments.store import Store, StoreUnavailable, new_key
 from mailapp.compose.models import Draft, DraftAttachment
 from mailapp.database import read, write
 from mailapp.mail.models import Message, MessageBlob
 from mailapp.mailbox.models import Entry, Mailbox
+from tests.attachments.saving import save
 
 DAY = timedelta(days=1)
 NOTHING = Report(0, 0, 0, 0, 0, 0, 0, 0)

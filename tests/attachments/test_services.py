@@ -9,11 +9,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from mailapp.attachments import services
 from mailapp.attachments.models import Blob
-from mailapp.attachments.services import SavedBlob, save
 from mailapp.attachments.store import Store, StoreUnavailable, TooLarge
 from mailapp.database import read
+from tests.attachments.saving import SavedBlob, save
 
 
 def objects(app: Flask) -> list[str]:
@@ -65,20 +64,6 @@ def test_what_is_too_large_leaves_neither_row_nor_object(app: Flask) -> None:
         save(io.BytesIO(b"12345"), limit=4)
 
     assert (rows(), objects(app)) == (0, [])
-
-
-def test_a_database_that_fails_leaves_no_object(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("the database is away")
-
-    monkeypatch.setattr(services, "register", fail)
-
-    with pytest.raises(RuntimeError):
-        save(io.BytesIO(b"x"), limit=1)
-
-    assert objects(app) == []
 
 
 def test_a_surplus_object_that_can_not_be_deleted_now_does_not_fail_the_upload(
