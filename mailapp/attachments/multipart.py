@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import parse_qsl
 
 from flask import Request
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 
 from mailapp.attachments import linger
@@ -66,7 +66,10 @@ def read_form(request: Request, *, limit: int, on_file: OnFile) -> FormFields:
     if announced is not None and announced > limit:
         raise _too_large()
     if request.mimetype == "application/x-www-form-urlencoded":
-        return _urlencoded(request, limit)
+        with _patience(request):
+            fields = _urlencoded(request, limit)
+        request.__dict__["form"] = ImmutableMultiDict(fields)
+        return fields
     if request.mimetype != "multipart/form-data":
         raise _malformed("It is not the content of a form.")
     boundary = request.mimetype_params.get("boundary", "")
@@ -124,8 +127,7 @@ class _Form:
         self._position = 0
         self._in_part = False
         self._fields: FormFields = MultiDict()
-        # A field's names and text together: what a person can write, and as much for the rest.
-        self._text_left = current_settings().max_message_bytes + FORM_ROOM
+        self._text_left = _text_room()
 
     def read(self, on_file: OnFile) -> FormFields:
         """All fields, when the last part has been read."""
@@ -134,7 +136,7 @@ class _Form:
         while self._next_part():
             parts += 1
             if parts > MAX_PARTS:
-                raise Problem(413, "This is too large", "The form has too many fields.")
+                raise _too_many_fields()
             name, filename, content_type = self._headers()
             self._in_part = True
             if filename is None:
@@ -154,7 +156,7 @@ class _Form:
         while piece := self._content(CHUNK):
             self._text_left -= len(piece)
             if self._text_left < 0:
-                raise Problem(413, "This is too large", "The form has too much text.")
+                raise _too_much_text()
             pieces.append(piece)
         return b"".join(pieces).decode("utf-8", "replace")
 
@@ -239,12 +241,23 @@ class _Form:
 
 
 def _urlencoded(request: Request, limit: int) -> FormFields:
-    request.max_content_length = limit
-    request.max_form_memory_size = limit
+    # Not request.form, which makes a pair of each of any number of fields: 50 MB of "a&" would
+    # take 2 GB. Encoded, a byte of text takes three at most.
+    most = min(limit, 3 * _text_room())
+    if (request.content_length or 0) > most:
+        raise _too_much_text()
+    body = _Body(request, most)
+    text = b"".join(iter(body.read, b"")).decode("utf-8", "replace")
     try:
-        return MultiDict(request.form)
-    except RequestEntityTooLarge:
-        raise _too_large() from None
+        pairs = parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MAX_PARTS)
+    except ValueError:
+        raise _too_many_fields() from None
+    return MultiDict(pairs)
+
+
+def _text_room() -> int:
+    """How much text a form may have: what a person can write, and as much for the rest."""
+    return current_settings().max_message_bytes + FORM_ROOM
 
 
 @contextmanager
@@ -264,6 +277,14 @@ def _patience(request: Request) -> Iterator[None]:
         yield
     finally:
         connection.settimeout(before)
+
+
+def _too_many_fields() -> Problem:
+    return Problem(413, "This is too large", "The form has too many fields.")
+
+
+def _too_much_text() -> Problem:
+    return Problem(413, "This is too large", "The form has too much text.")
 
 
 def _too_large() -> Problem:

@@ -173,6 +173,9 @@ def _read(piece: str) -> Address:
         local = _unquoted(local)
     elif not _DOT_ATOM.fullmatch(local):
         raise ValueError("nothing an address can begin with")
+    if len(local) > _MAX_ADDRESS:
+        # Before it is normalised, which takes time with the square of a run of accents.
+        raise ValueError("the address is too long")
     # One spelling for what looks the same, and for some signs, such as that of Kelvin, a letter.
     local = unicodedata.normalize("NFC", local)
     if not at or not local.isprintable():

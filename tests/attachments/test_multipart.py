@@ -13,6 +13,7 @@ from mailapp.errors import Problem
 
 BOUNDARY = "----form7MA4YWxk"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+URLENCODED = "application/x-www-form-urlencoded"
 MIB = 1024 * 1024
 
 
@@ -256,9 +257,35 @@ def test_an_urlencoded_form_is_read_too() -> None:
     assert read_all(request) == ([("to", "bob"), ("body", "é")], [])
 
 
-def test_what_was_typed_is_the_requests_form_afterwards() -> None:
-    request = request_of(FORM)
+@pytest.mark.parametrize("body", [b"a&" * (MAX_PARTS + 1), b"body=" + bytes(7 * MIB)])
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
+def test_an_urlencoded_form_can_not_be_larger_than_what_people_write(
+    body: bytes, announced: bool
+) -> None:
+    request = request_of(body, announced=announced, content_type=URLENCODED)
 
-    read_all(request)
+    with pytest.raises(Problem) as problem:
+        read_all(request)
 
-    assert request.form.getlist("to") == ["하나 <a@mail.example>", "second"]
+    assert problem.value.status == 413
+
+
+def test_an_urlencoded_form_may_say_all_that_another_may() -> None:
+    body = b"body=" + b"%ED%95%9C" * (MIB // 3)
+
+    assert read_all(request_of(body, content_type=URLENCODED)) == (
+        [("body", "한" * (MIB // 3))],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"), [(FORM, MULTIPART), (b"to=first&to=second", URLENCODED)]
+)
+def test_what_was_typed_is_the_requests_form_afterwards(body: bytes, content_type: str) -> None:
+    request = request_of(body, content_type=content_type)
+
+    fields, _ = read_all(request)
+
+    assert list(request.form.items(multi=True)) == fields
+    assert len(request.form.getlist("to")) == 2

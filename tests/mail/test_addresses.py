@@ -135,6 +135,7 @@ def test_any_name_survives_being_written_and_read() -> None:
         ("a ", "[ <a@b.c>"),
         ("a:", ""),
         ("a@b.c,", ""),
+        ("\u0301\u0327", "@b.c"),
         ('"a" ', "<a@b"),
     ],
 )
