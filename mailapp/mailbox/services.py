@@ -58,6 +58,7 @@ class AccountView:
     address: str
     name: str
     session_epoch: int
+    modseq: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ _select_frame = (
         Account.address,
         Account.name,
         Account.session_epoch,
+        Account.modseq,
         Mailbox.id.label("mailbox_id"),
         Mailbox.role,
         Mailbox.total,
@@ -188,7 +190,7 @@ def load_frame(
     by_role = {row.role: row for row in rows}
     first = rows[0]
     return Frame(
-        account=AccountView(first.id, first.address, first.name, first.session_epoch),
+        account=AccountView(first.id, first.address, first.name, first.session_epoch, first.modseq),
         mailboxes=tuple(
             MailboxView(
                 row.mailbox_id,

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from sqlalchemy import Connection, Row, select
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as AnyResponse
@@ -23,10 +32,14 @@ from mailapp.mail import original as originals
 from mailapp.mail.addresses import AddressError
 from mailapp.mail.services import header
 from mailapp.mailbox import services
+from mailapp.mailbox.listings import Key, Listing, Listings
 from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
 from mailapp.templating import escaped, filesize
 
 bp = Blueprint("mailbox", __name__)
+
+# One for each application: another has another database.
+bp.record_once(lambda state: state.app.extensions.setdefault("listings", Listings()))
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -65,29 +78,40 @@ def folder(role: str) -> str:
     before = request.args.get("before")
     with read() as connection:
         frame = auth.signed_in(connection)
+        key = Key(frame.account.id, frame.account.modseq, role, before, now().date())
         try:
-            page = (
-                drafts.page(connection, frame.account.id, before)
-                if role == DRAFTS
-                else services.page(connection, frame.mailbox(role).id, before)
-            )
+            listing = _listings().get(key, lambda: _listing(connection, frame, key))
         except ValueError:
             raise Problem(
                 400, "There is no such page", "The address is wrong. Begin at the newest."
             ) from None
-    today = now().date()
-    line = _draft_line if role == DRAFTS else _sent_line if role == SENT else _line
-    rows = _as_html([line(row, today) for row in page.rows])
     return render_template(
         "mailbox/folder.html",
         frame=frame,
         active=role,
         role=role,
         label=LABELS[role],
-        rows=rows,
-        next_key=page.next_key,
+        listing=listing.html,
+        next_key=listing.next_key,
         newest_url=url_for("mailbox.folder", role=role) if before else None,
     )
+
+
+def _listings() -> Listings:
+    listings: Listings = current_app.extensions["listings"]
+    return listings
+
+
+def _listing(connection: Connection, frame: Frame, key: Key) -> Listing:
+    """The rows of a folder's page; ValueError where `before` is no key of a page."""
+    if key.role == DRAFTS:
+        page = drafts.page(connection, frame.account.id, key.before)
+    else:
+        page = services.page(connection, frame.mailbox(key.role).id, key.before)
+    line = {DRAFTS: _draft_line, SENT: _sent_line}.get(key.role, _line)
+    rows = _as_html([line(row, key.today) for row in page.rows])
+    html = render_template("mailbox/rows.html", rows=rows) if rows else ""
+    return Listing(html, page.next_key)
 
 
 @bp.get("/mail/<number:entry_id>")

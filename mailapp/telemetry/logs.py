@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Any
 
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.msgspec import MsgspecFormatter
 
 from mailapp.settings import Settings
 from mailapp.telemetry.requests import request_id
@@ -20,7 +20,7 @@ _VALUES = re.compile(
 )
 
 
-class JsonLines(JsonFormatter):
+class JsonLines(MsgspecFormatter):
     """timestamp (ISO 8601, UTC), level, logger, message, instance, request_id, whatever the caller
     gave as `extra`, and an exception with its traceback as the one field `exception`."""
 
