@@ -7,12 +7,11 @@ import fcntl
 import os
 import secrets
 import shlex
-import signal
 import sys
 import time
 from pathlib import Path
 
-from deploy.run import interrupt, prepare
+from deploy.run import listen_for_the_end, prepare
 from deploy.topology import (
     HOST,
     Nginx,
@@ -36,8 +35,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.web < 1:
         parser.error("WEB must be 1 or more")
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    listen_for_the_end()
     try:
         run(asked.data.resolve(), asked.web, asked.port)
     except StartError as error:

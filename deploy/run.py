@@ -13,8 +13,7 @@ from deploy.topology import StartError, Web, running, script
 
 def main() -> None:
     """Prepare the data, serve until Ctrl-C; a sentence and status 1 when that fails."""
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    listen_for_the_end()
     data = Path(os.environ.get("DATA_DIR", "data"))
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Nobody balances between instances here, so nobody needs time to notice that one stops.
@@ -57,9 +56,17 @@ def prepare(environment: dict[str, str], logins: Path) -> str:
     return "".join(f"  {line}\n" for line in logins.read_text().splitlines())
 
 
-def interrupt(number: int, frame: object) -> None:
-    """Treat a request to end like Ctrl-C, so that everything is stopped in order."""
-    raise KeyboardInterrupt
+def listen_for_the_end() -> None:
+    """Let every request to end raise KeyboardInterrupt, so that all is stopped in order."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    # Said aloud, because a shell starts what it puts into the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # that is nohup's wish
+        signal.signal(signal.SIGHUP, interrupt)
 
 
 if __name__ == "__main__":

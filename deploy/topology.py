@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -139,12 +140,20 @@ def script(name: str) -> Path:
 
 
 def without_root() -> list[str]:
-    """What to put before a command that refuses root: a user namespace in which we are nobody."""
-    if os.geteuid() != 0:
-        return []
+    """What to put before a command that refuses root, or a user who is in no list of users.
+
+    A user namespace in which we are `nobody`; nothing for everyone else.
+    """
+    with contextlib.suppress(KeyError):
+        if os.geteuid() != 0 and pwd.getpwuid(os.geteuid()):
+            return []
     if shutil.which("unshare") is None:
         raise StartError("as root this needs `unshare` (package util-linux)")
-    return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+    nobody = pwd.getpwnam("nobody")
+    return [
+        *("unshare", "--user"),
+        *(f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}", "--"),
+    ]
 
 
 class Server:
