@@ -233,6 +233,8 @@ def _postgresql(settings: Settings, timeout: float | None) -> Database:
         max_overflow=2,
         pool_timeout=timeout or 30,
         pool_use_lifo=True,
+        # Every transaction is ended where it was begun; another rollback would be one more call.
+        pool_reset_on_return=None,
         hide_parameters=True,  # what people write does not belong into a log
     )
 
