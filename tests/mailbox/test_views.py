@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 from flask import Flask
@@ -162,3 +163,32 @@ def test_what_is_somebody_else_s_answers_as_what_never_was(alice: Person, bob: P
         assert alike(*answers)
     assert sorted(alice.subjects()) == ["Hers", "Sent"]
     assert "a.txt" in alice.visit(hers).text
+
+
+def test_what_people_write_is_text_in_every_list_and_never_markup(
+    visitor: Callable[[], Person], bob: Person
+) -> None:
+    nasty = "<script>alert(1)</script>\"'><b>&amp;"
+    mallory = visitor()
+    mallory.sign_up(nasty, "mallory@mail.example", "correct horse battery staple")
+    mallory.send("bob@mail.example", nasty, nasty)
+    mallory.visit("/compose")
+    mallory.press("Save draft", {"To": nasty, "Subject": nasty, "Message": nasty})
+    for reader, folder in ((bob, "Inbox"), (mallory, "Sent"), (mallory, "Drafts")):
+        reader.visit("/")
+        reader.follow(folder)
+        assert "alert" not in "".join(script.text for script in reader.page.find_all("script"))
+        assert "<script>alert" not in reader.response.text
+        assert "<b>&" not in reader.response.text
+        reader.follow(nasty)
+        assert "<script>alert" not in reader.response.text
+
+
+def test_a_list_that_is_kept_changes_with_the_mail_on_every_instance(
+    alice: Person, bob: Person
+) -> None:
+    for number in range(3):
+        for _ in range(4):  # twice on each instance: made, then kept
+            bob.visit("/mail/inbox")
+            assert len(bob.page.select("ol.rows li")) == number
+        alice.send("bob@mail.example", f"Mail {number}")
