@@ -154,11 +154,15 @@ class _Form:
     def _text(self) -> str:
         pieces = []
         while piece := self._content(CHUNK):
-            self._text_left -= len(piece)
-            if self._text_left < 0:
-                raise _too_much_text()
+            self._count(len(piece))
             pieces.append(piece)
         return b"".join(pieces).decode("utf-8", "replace")
+
+    def _count(self, size: int) -> None:
+        """Take from the room for text, which fields share with all headings."""
+        self._text_left -= size
+        if self._text_left < 0:
+            raise _too_much_text()
 
     def _content(self, size: int, /) -> bytes:
         """At most `size` bytes of the part's content, none at its end."""
@@ -207,6 +211,7 @@ class _Form:
             total -= len(line)
             name, _, value = line.decode("utf-8", "replace").partition(":")
             headers.setdefault(name.strip().lower(), value.strip())
+        self._count(MAX_HEADER_BYTES - total)
         disposition, options = parse_options_header(headers.get("content-disposition"))
         if disposition != "form-data" or "name" not in options:
             raise _malformed("A field in it has no name.")

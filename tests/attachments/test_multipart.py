@@ -195,7 +195,12 @@ def test_too_many_fields_are_refused() -> None:
 
 
 def test_too_much_text_is_refused_however_it_is_divided() -> None:
-    for body in (part("a", bytes(3 * MIB)), part("a", bytes(MIB)) * 3):
+    for body in (
+        part("a", bytes(3 * MIB)),
+        part("a", bytes(MIB)) * 3,
+        part("a" * 15_000, b"") * 200,
+        part("a", b"", '; filename="' + "a" * 15_000 + '"') * 200,
+    ):
         with pytest.raises(Problem) as problem:
             read_all(request_of(body + END))
         assert problem.value.status == 413
