@@ -116,6 +116,8 @@ def seed(logins_file: Path | None) -> None:
 
     with _application(), _explained():
         logins = seeding.seed()
+        if not logins and logins_file is not None and logins_file.exists():
+            _keep_right_logins(logins_file)
     if not logins:
         click.echo("The demo people are here already. `mailapp user passwd` sets a password anew.")
         return
@@ -233,6 +235,18 @@ def _forget_sessions(account_id: int) -> None:
         sessions.end_all(account_id)
 
 
+def _keep_right_logins(file: Path) -> None:
+    """Take from a file of log-ins the passwords that have been changed since it was written."""
+    from mailapp.accounts import services
+
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        address, _, password = line.strip().partition("  password: ")
+        right = services.authenticate(address, password) is not None
+        lines.append(line if right else f"  {address}  password: changed since the first start")
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         # As bytes: a password is the same one whatever locale the command runs in.
@@ -241,5 +255,9 @@ def _password(from_stdin: bool) -> str:
             return line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
             raise click.ClickException("The password on standard input is not UTF-8.") from None
+    if not sys.stdin.isatty():
+        raise click.ClickException(
+            "There is no terminal to ask for the password on; give it with --password-stdin."
+        )
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
