@@ -22,7 +22,13 @@ def main() -> None:
     access_key = kept(VOLUMES / "silo" / "access-key", SILO_GROUP)
     secret_key = kept(VOLUMES / "silo" / "secret-key", SILO_GROUP)
     # Redis takes a password only from its configuration or its command line, which others can see.
-    write(VOLUMES / "redis" / "redis.conf", f"requirepass {redis}\n", REDIS_GROUP)
+    # Less than compose gives the container. When it is full, what would end first goes first: the
+    # sessions of visitors who never logged in.
+    write(
+        VOLUMES / "redis" / "redis.conf",
+        f"requirepass {redis}\nmaxmemory 384mb\nmaxmemory-policy volatile-ttl\n",
+        REDIS_GROUP,
+    )
 
     web = VOLUMES / "web"
     kept(web / "secret-key", os.getgid())

@@ -42,8 +42,10 @@ COOKIE = "mailapp_session"
 # The longest that browsers keep a cookie.
 COOKIE_LIFETIME = timedelta(days=400)
 
-# A visitor who never logs in leaves a session behind that is worth little.
+# A visitor who never logs in leaves a session behind that is worth little: it ends after this time,
+# visits or not. Their ids are told apart by how they begin.
 ANONYMOUS_LIFETIME = 86400
+_ANONYMOUS = "~"
 
 # Paths that never look at a session: a health check must not hang on Redis, a style sheet not wait.
 _WITHOUT_SESSION = ("/static/", "/livez", "/healthz")
@@ -64,8 +66,8 @@ class SessionInfo:
 class SessionStore(Protocol):
     """Where sessions are. Ids are hashes of what the browser holds; `lifetime` is in seconds."""
 
-    def load(self, store_id: str) -> bytes | None:
-        """The session, its expiry moved on by its lifetime, or None."""
+    def load(self, store_id: str, *, sliding: bool) -> bytes | None:
+        """The session or None; with `sliding`, this visit moves its end on by the lifetime."""
 
     def create(self, store_id: str, data: bytes, lifetime: int, account_id: int | None) -> None:
         """Store a session that did not exist before."""
@@ -127,7 +129,9 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
         sid = request.cookies.get(COOKIE)
         if sid:
             try:
-                data = self._retrieve_session_data(self._get_store_id(sid))
+                data = self._retrieve_session_data(
+                    self._get_store_id(sid), sliding=not sid.startswith(_ANONYMOUS)
+                )
             except (redis.RedisError, SQLAlchemyError) as error:
                 # Raised here it would be a bare 500; _report_failure raises it in time for a page.
                 failed = UserSession(sid=sid)
@@ -137,7 +141,7 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
                 found = UserSession(data, sid=sid)
                 found.stored = True
                 return found
-        return UserSession(sid=self._generate_sid(self.sid_length))
+        return UserSession(sid=self._anonymous_sid())
 
     def save_session(self, app: Flask, session: UserSession, response: Response) -> None:
         """Write what changed, and set the cookie when the id is new."""
@@ -197,13 +201,18 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
             session.stored = False
         session.clear()
         # What follows, such as a notice for the next page, belongs to a session of its own.
-        session.sid = self._generate_sid(self.sid_length)
+        session.sid = self._anonymous_sid()
 
     def _get_store_id(self, sid: str) -> str:
         return hashlib.sha256(sid.encode()).hexdigest()
 
-    def _retrieve_session_data(self, store_id: str) -> dict[str, Any] | None:
-        data = self.store.load(store_id)
+    def _anonymous_sid(self) -> str:
+        return _ANONYMOUS + cast(str, self._generate_sid(self.sid_length))
+
+    def _retrieve_session_data(
+        self, store_id: str, *, sliding: bool = False
+    ) -> dict[str, Any] | None:
+        data = self.store.load(store_id, sliding=sliding)
         return None if data is None else self.decoded(data)
 
     def decoded(self, data: bytes) -> dict[str, Any] | None:
@@ -235,8 +244,10 @@ class RedisSessions:
         self.client = client
         self.lifetime = lifetime
 
-    def load(self, store_id: str) -> bytes | None:
-        return cast("bytes | None", self.client.getex(f"session:{store_id}", ex=self.lifetime))
+    def load(self, store_id: str, *, sliding: bool) -> bytes | None:
+        key = f"session:{store_id}"
+        found = self.client.getex(key, ex=self.lifetime) if sliding else self.client.get(key)
+        return cast("bytes | None", found)
 
     def create(self, store_id: str, data: bytes, lifetime: int, account_id: int | None) -> None:
         if account_id is None:
@@ -303,7 +314,7 @@ class DatabaseSessions:
     def __init__(self, lifetime: int) -> None:
         self.lifetime = lifetime
 
-    def load(self, store_id: str) -> bytes | None:
+    def load(self, store_id: str, *, sliding: bool) -> bytes | None:
         with read() as connection:
             row = connection.execute(
                 select(
@@ -314,7 +325,7 @@ class DatabaseSessions:
             return None
         expires_at = now() + timedelta(seconds=self.lifetime)
         # Moved on in steps of a minute: a read must not cost a write every time.
-        if row.account_id is not None and expires_at - row.expires_at > timedelta(minutes=1):
+        if sliding and expires_at - row.expires_at > timedelta(minutes=1):
             with write() as connection:
                 connection.execute(
                     update(StoredSession)

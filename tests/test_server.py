@@ -166,7 +166,7 @@ def test_a_busy_port_is_said_at_once_with_the_variable_to_change(start: Start) -
     first = start().wait_until_up()
     began = time.monotonic()
     second = start(PORT=str(first.port))
-    status = second.status(10)
+    status = second.status(20)
 
     assert status == 1
     assert time.monotonic() - began < 5
@@ -180,14 +180,14 @@ def test_a_busy_port_is_said_at_once_with_the_variable_to_change(start: Start) -
 def test_an_address_that_is_not_ours_is_said(start: Start) -> None:
     instance = start(HOST="192.0.2.1")
 
-    assert instance.status(10) == 1
+    assert instance.status(20) == 1
     assert instance.said().startswith("HOST=192.0.2.1 is not an address of this machine.")
 
 
 def test_a_setting_the_application_refuses_is_one_sentence(start: Start) -> None:
     instance = start(REFUSE="1")
 
-    assert instance.status(10) == 4
+    assert instance.status(20) == 4
     said = instance.said()
     assert said.count("SECRET_KEY is not what it should be.") == 1
     assert "Traceback" not in said
@@ -197,7 +197,7 @@ def test_every_line_of_the_server_is_json_and_names_the_instance(start: Start) -
     instance = start(DRAIN_SECONDS="0").wait_until_up()
     answer = instance.get("/pid")
     instance.tell(signal.SIGTERM)
-    assert instance.status(5) == 0
+    assert instance.status(20) == 0
 
     lines = instance.lines()
     assert {line["instance"] for line in lines} == {"web-1"}
@@ -218,7 +218,7 @@ def test_draining_is_said_by_every_worker_at_once(start: Start) -> None:
 
     assert {(answer.status_code, answer.json()["status"]) for answer in said} == {(503, "draining")}
     assert len(pids) > 1
-    assert instance.status(10) == 0
+    assert instance.status(20) == 0
 
 
 def test_a_worker_started_while_draining_says_so_too(start: Start) -> None:
@@ -234,7 +234,7 @@ def test_a_worker_started_while_draining_says_so_too(start: Start) -> None:
     answer = instance.get("/healthz")
 
     assert (answer.status_code, answer.json()["status"]) == (503, "draining")
-    assert instance.status(10) == 0
+    assert instance.status(20) == 0
 
 
 class Visitor(threading.Thread):
@@ -338,7 +338,7 @@ def test_after_the_drain_connections_are_refused_while_work_is_finished(start: S
         instance.get("/pid")
     asker.join(10)
 
-    assert instance.status(10) == 0
+    assert instance.status(20) == 0
     assert answers == [b"x" * 15000]
 
 
@@ -349,7 +349,7 @@ def test_connections_that_say_nothing_do_not_hold_up_a_stop(start: Start) -> Non
         instance.tell(signal.SIGTERM)
         began = time.monotonic()
 
-        assert instance.status(10) == 0
+        assert instance.status(20) == 0
         assert time.monotonic() - began < 4
 
 
@@ -376,7 +376,7 @@ def test_a_second_sigterm_skips_the_wait(start: Start) -> None:
     draining_now(instance)
     instance.tell(signal.SIGTERM)
 
-    assert instance.status(5) == 0
+    assert instance.status(20) == 0
 
 
 @pytest.mark.parametrize("to_all", [False, True], ids=["the parent", "the process group"])
@@ -390,7 +390,7 @@ def test_ctrl_c_stops_fast_and_cleanly(start: Start, to_all: bool) -> None:
         instance.tell(signal.SIGINT)
     began = time.monotonic()
 
-    assert instance.status(6) == 0
+    assert instance.status(20) == 0
     assert time.monotonic() - began < 4
     assert "Traceback" not in instance.said()
 
@@ -399,7 +399,7 @@ def test_a_closed_terminal_stops_it(start: Start) -> None:
     instance = start(DRAIN_SECONDS="0").wait_until_up()
     os.killpg(instance.process.pid, signal.SIGHUP)
 
-    assert instance.status(5) == 0
+    assert instance.status(20) == 0
     assert "Traceback" not in instance.said()
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 from flask import Flask, session
 from sqlalchemy import event, select, update
 
-from deploy.topology import Web
+from deploy.topology import Valkey, Web
 from mailapp import create_app
 from mailapp.accounts import services as accounts
 from mailapp.database import now, write
@@ -404,3 +405,16 @@ def test_static_files_and_probes_leave_the_session_alone(alice: Person) -> None:
         assert "Set-Cookie" not in alice.response.headers
     alice.visit("/mail/inbox")
     assert alice.logged_in
+
+
+@pytest.mark.parametrize("parts", ["servers"], indirect=True)
+def test_a_visitor_who_never_logs_in_leaves_nothing_that_lasts(
+    visitor: Callable[[], Person], redis_server: Valkey
+) -> None:
+    stranger = visitor()
+    for _ in range(3):
+        stranger.visit("/login")
+    with redis.Redis.from_url(redis_server.url) as connection:
+        keys = list(connection.scan_iter("session:*"))
+        assert len(keys) == 1
+        assert 0 < connection.ttl(keys[0]) <= ANONYMOUS_LIFETIME

@@ -16,6 +16,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.http import parse_options_header
 
@@ -106,7 +107,7 @@ class _Body:
             return b""
         try:
             data = self._input.read(min(CHUNK, self._left))
-        except OSError:
+        except (OSError, ParseException):  # the latter for chunks that are none
             raise _broken_off() from None
         if not data:
             if self._announced:

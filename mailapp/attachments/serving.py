@@ -22,6 +22,8 @@ _BIDI_CONTROLS = frozenset(
 MAX_NAME = 500
 _MAX_ENDING = 20
 
+_BYTES = "application/octet-stream"
+_PROGRAM = re.compile(r"script$|/css$|html|svg|[/+]xml$|wasm")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 
 # RFC 8187 section 3.2.1, attr-char, beside letters and digits.
@@ -37,7 +39,9 @@ def download(sha256: str, size: int, key: str, filename: str, content_type: str)
     both before anything is sent.
     """
     response = Response(status=200)
-    response.headers["Content-Type"] = safe_type(content_type)
+    kind = safe_type(content_type)
+    # A page of ours runs what comes from here as a script or style; an attachment is never either.
+    response.headers["Content-Type"] = _BYTES if _PROGRAM.search(kind) else kind
     response.headers["Content-Disposition"] = disposition(filename)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
@@ -116,7 +120,7 @@ def clean_filename(raw: str) -> str:
 def safe_type(content_type: str) -> str:
     """A media type that can go into a header, without parameters; else the one for any bytes."""
     kind = content_type.partition(";")[0].strip().lower()
-    return kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
+    return kind if _MEDIA_TYPE.fullmatch(kind) else _BYTES
 
 
 def _range(sha256: str) -> Range | None:

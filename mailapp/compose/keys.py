@@ -1,8 +1,9 @@
 """The key in a draft's form: who writes this draft, provable after the session is gone.
 
 It can do two things. With a live session it lets a draft be made under an id that this service gave
-out to this person. Without one it lets what was typed be saved into that draft, and nothing else:
-reading it or sending it takes a log-in. A password change ends it like a session.
+out to this person. Without one it lets text and files be saved into that draft, or a file be taken
+away, and nothing else: reading it or sending it takes a log-in. A password change ends it like a
+session.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def test_a_download_is_a_file_that_no_browser_runs(client: FlaskClient, stored: 
     assert answer.status_code == 200
     assert answer.data == CONTENT
     assert answer.headers["Content-Disposition"] == 'attachment; filename="a b.html"'
-    assert answer.headers["Content-Type"] == "text/html"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
     assert answer.headers["Content-Length"] == str(len(CONTENT))
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
