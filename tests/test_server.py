@@ -96,6 +96,8 @@ class Instance:
                     **environ,
                     "PORT": str(self.port),
                 },
+                # A run under nohup ignores it, and so would its children.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

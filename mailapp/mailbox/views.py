@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from flask import (
@@ -273,7 +274,9 @@ def _after_recipients(headers: list[list[str]]) -> int:
     )
 
 
+@lru_cache(maxsize=512)
 def _people(text: str) -> list[dict[str, str]]:
+    """Who stands in a header, for the page; a header never changes, so it is read once."""
     if not text or text.endswith(":;"):
         return []
     try:

@@ -26,7 +26,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "MINIO_ACCESS_KEY": seaweedfs.access_key,
         "MINIO_SECRET_KEY": seaweedfs.secret_key,
         "TRUSTED_PROXIES": f"{HOST}/32",
-        "DRAIN_SECONDS": "1",
+        # As in production longer than nginx's fail_timeout: an instance that was just restarted may
+        # be left out for so long, and the next one goes on serving meanwhile.
+        "DRAIN_SECONDS": "4",
         "LOGIN_TRIES_ADDRESS": "10000",
     }
     webs = [Web(place / name, settings, name=name) for name in ("web-1", "web-2")]
