@@ -17,6 +17,13 @@ _PAGE_POLICY = "; ".join(
     )
 )
 
+_ALWAYS = (
+    ("Content-Security-Policy", _PAGE_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+)
+
 
 def init_app(app: Flask) -> None:
     """Set the headers on every answer that has not chosen its own."""
@@ -24,10 +31,10 @@ def init_app(app: Flask) -> None:
 
 
 def _set(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "same-origin")
-    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    chosen = {name.lower() for name, _ in response.headers}
+    for name, value in _ALWAYS:
+        if name.lower() not in chosen:
+            response.headers.add(name, value)
     if not request.path.startswith("/static/"):
         # Mail must not be readable with the Back button after a log-out.
         response.headers.setdefault("Cache-Control", "no-store")

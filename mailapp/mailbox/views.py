@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from flask import (
@@ -15,12 +15,14 @@ from flask import (
     redirect,
     render_template,
     request,
+    session,
     url_for,
 )
 from sqlalchemy import Connection, Row, select
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as AnyResponse
 
+from mailapp import csrf
 from mailapp.accounts import auth
 from mailapp.attachments.models import Blob
 from mailapp.attachments.serving import download
@@ -33,14 +35,14 @@ from mailapp.mail import original as originals
 from mailapp.mail.addresses import AddressError
 from mailapp.mail.services import header
 from mailapp.mailbox import services
-from mailapp.mailbox.listings import Key, Listing, Listings
+from mailapp.mailbox.kept import KeptPages, Key
 from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
 from mailapp.templating import escaped, filesize
 
 bp = Blueprint("mailbox", __name__)
 
 # One for each application: another has another database.
-bp.record_once(lambda state: state.app.extensions.setdefault("listings", Listings()))
+bp.record_once(lambda state: state.app.extensions.setdefault("kept-pages", KeptPages()))
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -76,43 +78,42 @@ def home() -> AnyResponse:
 @bp.get("/mail/<any(inbox, sent, drafts, trash):role>")
 def folder(role: str) -> str:
     """One page of a folder."""
-    before = request.args.get("before")
     with read() as connection:
         frame = auth.signed_in(connection)
-        key = Key(frame.account.id, frame.account.modseq, role, before, now().date())
+        key = Key(frame, role, request.args.get("before"), now().date(), csrf.token())
+        make = partial(_folder_page, connection, key)
         try:
-            listing = _listings().get(key, lambda: _listing(connection, frame, key))
+            # With a notice on it, which is said once, a page is not kept.
+            return make() if "_flashes" in session else _kept_pages().get(key, make)
         except ValueError:
             raise Problem(
                 400, "There is no such page", "The address is wrong. Begin at the newest."
             ) from None
+
+
+def _kept_pages() -> KeptPages:
+    pages: KeptPages = current_app.extensions["kept-pages"]
+    return pages
+
+
+def _folder_page(connection: Connection, key: Key) -> str:
+    """A folder's page; ValueError where `before` is no key of a page."""
+    frame, role = key.frame, key.role
+    if role == DRAFTS:
+        page = drafts.page(connection, frame.account.id, key.before)
+    else:
+        page = services.page(connection, frame.mailbox(role).id, key.before)
+    line = {DRAFTS: _draft_line, SENT: _sent_line}.get(role, _line)
     return render_template(
         "mailbox/folder.html",
         frame=frame,
         active=role,
         role=role,
         label=LABELS[role],
-        listing=listing.html,
-        next_key=listing.next_key,
-        newest_url=url_for("mailbox.folder", role=role) if before else None,
+        rows=_as_html([line(row, key.today) for row in page.rows]),
+        next_key=page.next_key,
+        newest_url=url_for("mailbox.folder", role=role) if key.before else None,
     )
-
-
-def _listings() -> Listings:
-    listings: Listings = current_app.extensions["listings"]
-    return listings
-
-
-def _listing(connection: Connection, frame: Frame, key: Key) -> Listing:
-    """The rows of a folder's page; ValueError where `before` is no key of a page."""
-    if key.role == DRAFTS:
-        page = drafts.page(connection, frame.account.id, key.before)
-    else:
-        page = services.page(connection, frame.mailbox(key.role).id, key.before)
-    line = {DRAFTS: _draft_line, SENT: _sent_line}.get(key.role, _line)
-    rows = _as_html([line(row, key.today) for row in page.rows])
-    html = render_template("mailbox/rows.html", rows=rows) if rows else ""
-    return Listing(html, page.next_key)
 
 
 @bp.get("/mail/<number:entry_id>")

@@ -1,0 +1,54 @@
+"""Pages of folders, kept while nothing on them changes.
+
+No state: every request reads the account's frame first, and the frame (its change counter, names
+and counts) is part of the key, as is all else that the page shows. What another instance changes is
+therefore seen at once; what is kept here only spares making the same page again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import date
+from typing import NamedTuple
+
+from mailapp.mailbox.services import Frame
+
+# Pages kept in each process, some 20 KB each: those that are looked at again and again.
+MOST = 128
+
+
+class Key(NamedTuple):
+    """All that a folder's page depends on. `token` is the visitor's, for the forms on it."""
+
+    frame: Frame
+    role: str
+    before: str | None
+    today: date
+    token: str
+
+
+class KeptPages:
+    """The pages used last, for all threads of a process."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Key, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key, make: Callable[[], str]) -> str:
+        """The page of `key`, made now where it is not kept. What `make` raises passes through.
+
+        Read from the database after the frame was, a page is at least as new as its key says.
+        """
+        with self._lock:
+            page = self._kept.get(key)
+            if page is not None:
+                self._kept.move_to_end(key)
+                return page
+        page = make()
+        with self._lock:
+            self._kept[key] = page
+            if len(self._kept) > MOST:
+                self._kept.popitem(last=False)
+        return page
