@@ -22,6 +22,7 @@ from deploy.topology import (
     Valkey,
     Web,
     running,
+    variables,
     write_private,
 )
 
@@ -61,11 +62,7 @@ def run(data: Path, instances: int, port: int) -> None:
         )
         settings = {
             "SECRET_KEY": kept_secret(data, "secret-key"),
-            "DATABASE_URL": postgres.url,
-            "REDIS_URL": valkey.url,
-            "MINIO_ENDPOINT": seaweedfs.endpoint,
-            "MINIO_ACCESS_KEY": seaweedfs.access_key,
-            "MINIO_SECRET_KEY": seaweedfs.secret_key,
+            **variables(postgres, valkey, seaweedfs),
             "TRUSTED_PROXIES": f"{HOST}/32",
             # nginx is the only balancer and is told at once: by a refused connection.
             "DRAIN_SECONDS": "1",

@@ -642,6 +642,17 @@ def http_status(port: int, path: str, host: str = HOST) -> int:
         connection.close()
 
 
+def variables(postgres: Postgres, valkey: Valkey, seaweedfs: SeaweedFS) -> dict[str, str]:
+    """What an instance's environment says of these servers."""
+    return {
+        "DATABASE_URL": postgres.url,
+        "REDIS_URL": valkey.url,
+        "MINIO_ENDPOINT": seaweedfs.endpoint,
+        "MINIO_ACCESS_KEY": seaweedfs.access_key,
+        "MINIO_SECRET_KEY": seaweedfs.secret_key,
+    }
+
+
 @contextlib.contextmanager
 def running(*servers: Server) -> Iterator[None]:
     """Start servers that don't need each other at the same time; stop them so, however it ends.

@@ -18,7 +18,7 @@ import pytest
 import redis as client
 from flask import Flask
 
-from deploy.topology import Postgres, SeaweedFS, Valkey
+from deploy.topology import Postgres, SeaweedFS, Valkey, variables
 from mailapp import create_app, database, migrations
 from mailapp.accounts import services as accounts
 from mailapp.attachments import store
@@ -71,11 +71,8 @@ def environment(
     yield _ready(
         {
             **common,
+            **variables(postgres, redis, s3),
             "DATABASE_URL": postgres.create_database(name),
-            "REDIS_URL": redis.url,
-            "MINIO_ENDPOINT": s3.endpoint,
-            "MINIO_ACCESS_KEY": s3.access_key,
-            "MINIO_SECRET_KEY": s3.secret_key,
         }
     )
     postgres.drop_database(name)

@@ -168,7 +168,6 @@ def _login_page(*, email: str = "", next: str = "", error: str | None = None) ->
         email=email,
         next=auth.safe_next(next) or "",
         error=error,
-        notice=None,
     )
 
 

@@ -143,7 +143,6 @@ def message(entry_id: int) -> str:
         text_body=opened.text_body,
         attachments=[
             {
-                "n": number,
                 "filename": attachment["filename"],
                 "content_type": attachment["content_type"],
                 "size_text": filesize(attachment["size"]),
@@ -232,10 +231,11 @@ def restore(entry_id: int) -> AnyResponse:
 def mark_unread(entry_id: int) -> AnyResponse:
     """Mark a message unread, and go back to its folder."""
     with read() as connection:
-        role = _opened(auth.signed_in(connection, entry_id)).role
-    _change(
-        lambda connection, me: role if services.mark(connection, me, entry_id, seen=False) else None
-    )
+        frame = auth.signed_in(connection, entry_id)
+    role = _opened(frame).role
+    with write() as connection:
+        if not services.mark(connection, frame.account.id, entry_id, seen=False):
+            raise _not_there()
     return redirect(url_for("mailbox.folder", role=role), 303)
 
 

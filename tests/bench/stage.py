@@ -20,6 +20,7 @@ from deploy.topology import (
     family,
     http_status,
     running,
+    variables,
 )
 from mailapp import create_app, database, migrations
 from mailapp.accounts import services as accounts
@@ -76,11 +77,7 @@ def stage(directory: Path) -> Iterator[Stage]:
     environment = {
         "SECRET_KEY": os.urandom(32).hex(),
         "DATA_DIR": str(directory / "data"),
-        "DATABASE_URL": postgres.url,
-        "REDIS_URL": valkey.url,
-        "MINIO_ENDPOINT": s3.endpoint,
-        "MINIO_ACCESS_KEY": s3.access_key,
-        "MINIO_SECRET_KEY": s3.secret_key,
+        **variables(postgres, valkey, s3),
         "DRAIN_SECONDS": "0",
     }
     with running(postgres, valkey, s3):

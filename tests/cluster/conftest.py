@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.topology import HOST, Nginx, Postgres, SeaweedFS, Valkey, Web, running
+from deploy.topology import HOST, Nginx, Postgres, SeaweedFS, Valkey, Web, running, variables
 from tests.cluster.parts import PASSWORD, Cluster
 
 
@@ -20,11 +20,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     seaweedfs = SeaweedFS(place / "seaweedfs")
     settings = {
         "SECRET_KEY": "not a secret, since it is only for tests 0123456789",
-        "DATABASE_URL": postgres.url,
-        "REDIS_URL": valkey.url,
-        "MINIO_ENDPOINT": seaweedfs.endpoint,
-        "MINIO_ACCESS_KEY": seaweedfs.access_key,
-        "MINIO_SECRET_KEY": seaweedfs.secret_key,
+        **variables(postgres, valkey, seaweedfs),
         "TRUSTED_PROXIES": f"{HOST}/32",
         # As in production longer than nginx's fail_timeout: an instance that was just restarted may
         # be left out for so long, and the next one goes on serving meanwhile.

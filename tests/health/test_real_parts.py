@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import make_url
 
-from deploy.topology import Postgres, SeaweedFS, Server, Valkey, running
+from deploy.topology import Postgres, SeaweedFS, Server, Valkey, running, variables
 from mailapp import database, health, migrations, redis, sessions
 from mailapp.attachments import store
 from mailapp.settings import Settings
@@ -28,11 +28,7 @@ class Parts:
     def environ(self) -> dict[str, str]:
         return {
             "SECRET_KEY": "a key for tests only, of no worth 0123456789",
-            "DATABASE_URL": self.database.url,
-            "REDIS_URL": self.redis.url,
-            "MINIO_ENDPOINT": self.attachments.endpoint,
-            "MINIO_ACCESS_KEY": self.attachments.access_key,
-            "MINIO_SECRET_KEY": self.attachments.secret_key,
+            **variables(self.database, self.redis, self.attachments),
         }
 
 
