@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
 from mailapp import create_app
@@ -28,6 +29,7 @@ from mailapp.settings import Settings, SettingsError
 from mailapp.telemetry import configure_logging
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from _typeshed.wsgi import WSGIApplication
 
 # Longer than nginx keeps an idle connection to us (60 s), so that it is nginx that closes it: a
@@ -231,6 +233,31 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         sys.exit(exit_status)
 
 
+class _Body(Body):  # type: ignore[misc]
+    """A request's body of known length, which can be received into the reader's own memory.
+
+    By read() each of its bytes goes through several buffers, all made for it.
+    """
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the beginning of `buffer` with what has come; how much, 0 only at the end."""
+        reader = self.reader
+        room = memoryview(buffer)[: reader.length]
+        # What came with the request's head, or was read and not taken.
+        held = min(len(room), self.buf.tell() + reader.unreader.buf.tell())
+        if held:
+            data: bytes = self.read(held)
+            room[: len(data)] = data
+            return len(data)
+        try:
+            received: int = reader.unreader.sock.recv_into(room)
+        except Exception:
+            self.failed = True  # so that gunicorn does not use the connection again
+            raise
+        reader.length -= received
+        return received
+
+
 class _Worker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker, which leaves nobody behind when it stops."""
 
@@ -246,6 +273,9 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
+        reader = req.body.reader
+        if isinstance(reader, LengthReader) and reader.length:
+            req.body = _Body(reader)
         if draining():
             # Room for no kept-alive connection: gunicorn answers each with "Connection: close", so
             # that balancers have left, one request at a time, when the sockets close.

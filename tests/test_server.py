@@ -420,6 +420,22 @@ def test_a_long_upload_does_not_end_the_worker(start: Start) -> None:
     assert instance.workers() == workers
 
 
+def test_a_body_ends_where_its_head_says_however_it_comes(start: Start) -> None:
+    head = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+    sent = head + bytes(100_000) + b"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    instance = start().wait_until_up()
+
+    for cut in (len(head), len(head) + 1000, len(head) + 100_000, len(sent)):
+        with socket.create_connection(("127.0.0.1", instance.port), timeout=10) as connection:
+            connection.sendall(sent[:cut])
+            time.sleep(0.05)
+            connection.sendall(sent[cut:])
+            answers = b"".join(iter(lambda: connection.recv(65536), b""))
+
+        assert answers.count(b"HTTP/1.1 200 OK") == 2, f"cut at {cut}"
+        assert b"\r\n\r\n100000HTTP/1.1" in answers, f"cut at {cut}"
+
+
 def test_the_server_itself_believes_no_proxy(start: Start) -> None:
     instance = start().wait_until_up()
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
