@@ -47,7 +47,8 @@ class DirectoryStore:
             file = unfinished.open("xb", buffering=0)
         try:
             with file:
-                while data := meter.read(CHUNK):
+                buffer = memoryview(bytearray(CHUNK))
+                while data := meter.fill(buffer):
                     with self._reported("write"):
                         _write_all(file, data)
                 with self._reported("write"):
@@ -163,11 +164,10 @@ class FileStream:
         self._file.close()
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
+def _write_all(file: BinaryIO, data: memoryview) -> None:
     # A raw file may take less than it is given (a full disk, a signal).
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
+    while data:
+        data = data[file.write(data) :]
 
 
 def _sync_directory(path: Path) -> None:

@@ -29,6 +29,10 @@ from mailapp.settings import FORM_ROOM, current_settings
 MAX_PARTS = 1000
 MAX_HEADER_BYTES = 16 * 1024
 
+# The most that is kept of one piece until the next: an unfinished heading, or the beginning of what
+# may be a delimiter, which is shorter.
+_KEPT = MAX_HEADER_BYTES
+
 # How long a visitor's silence in the middle of a body may hold a thread.
 STALL_SECONDS = 30.0
 
@@ -46,14 +50,15 @@ class _Input(Protocol):
 class FilePart:
     """A file of the form, to be read while it arrives; what is left unread is skipped.
 
-    `fields` are the text fields that came before it, `filename` is as the browser sent it.
+    `fields` are the text fields that came before it, `filename` is as the browser sent it;
+    `readinto` fills the beginning of a buffer and says how much of it, 0 at the end.
     """
 
     field: str
     filename: str
     content_type: str
     fields: FormFields
-    read: Callable[[int], bytes]
+    readinto: Callable[[memoryview], int]
 
 
 def read_form(request: Request, *, limit: int, on_file: OnFile) -> FormFields:
@@ -89,6 +94,8 @@ class _Body:
 
     def __init__(self, request: Request, limit: int) -> None:
         self._input: _Input = request.environ["wsgi.input"]
+        # WSGI promises only read(); the input that server.py gives can also fill a buffer.
+        self._receive: Callable[[memoryview], int] = getattr(self._input, "readinto", self._copy)
         self._environ = request.environ
         announced = request.content_length
         self._announced = announced is not None
@@ -97,24 +104,31 @@ class _Body:
         if announced is None and not request.environ.get("wsgi.input_terminated"):
             self._left = 0  # neither client nor server says where it ends: there is none
             self._announced = True
+        # No piece is larger, and none of a small form needs so much room.
+        self.largest_piece = min(CHUNK, self._left)
 
-    def read(self) -> bytes:
-        """The next piece; none at the end."""
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the beginning of `buffer` with the next piece; its size, 0 at the end."""
         if self._left == 0:
             if not self._announced:
                 raise _too_large()
             linger.body_is_read(self._environ)
-            return b""
+            return 0
         try:
-            data = self._input.read(min(CHUNK, self._left))
+            size = self._receive(buffer[: min(self.largest_piece, self._left)])
         except (OSError, ParseException):  # the latter for chunks that are none
             raise _broken_off() from None
-        if not data:
+        if not size:
             if self._announced:
                 raise _broken_off()
             linger.body_is_read(self._environ)
-        self._left -= len(data)
-        return data
+        self._left -= size
+        return size
+
+    def _copy(self, room: memoryview) -> int:
+        data = self._input.read(len(room))
+        room[: len(data)] = data
+        return len(data)
 
 
 class _Form:
@@ -123,9 +137,14 @@ class _Form:
     def __init__(self, body: _Body, boundary: bytes) -> None:
         self._body = body
         self._delimiter = b"\r\n--" + boundary
+        # One buffer for all of it, with room for a piece behind what must be kept of the last one:
+        # fresh memory for each would cost more than all that is done with the bytes. What has come
+        # and was not taken yet is from `start` to `end`.
+        self._buffer = bytearray(_KEPT + body.largest_piece)
+        self._view = memoryview(self._buffer)
         # The first delimiter may stand at the very beginning, without its line break.
-        self._buffer = b"\r\n"
-        self._position = 0
+        self._buffer[:2] = b"\r\n"
+        self._start, self._end = 0, 2
         self._in_part = False
         self._fields: FormFields = MultiDict()
         self._text_left = _text_room()
@@ -150,14 +169,19 @@ class _Form:
     def _file(self, name: str, filename: str, content_type: str, on_file: OnFile) -> None:
         if not filename and not self._peek():
             return  # what a browser sends for a file input that nothing was chosen in
-        on_file(FilePart(name, filename, content_type, self._fields, self._content))
+        on_file(FilePart(name, filename, content_type, self._fields, self._readinto))
+
+    def _readinto(self, buffer: memoryview) -> int:
+        piece = self._content(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
     def _text(self) -> str:
-        pieces = []
+        text = bytearray()
         while piece := self._content(CHUNK):
             self._count(len(piece))
-            pieces.append(piece)
-        return b"".join(pieces).decode("utf-8", "replace")
+            text += piece
+        return text.decode("utf-8", "replace")
 
     def _count(self, size: int) -> None:
         """Take from the room for text, which fields share with all headings."""
@@ -165,38 +189,37 @@ class _Form:
         if self._text_left < 0:
             raise _too_much_text()
 
-    def _content(self, size: int, /) -> bytes:
-        """At most `size` bytes of the part's content, none at its end."""
-        if not self._in_part or size <= 0:
-            return b""
-        while True:
-            found = self._buffer.find(self._delimiter, self._position)
+    def _content(self, size: int) -> memoryview:
+        """At most `size` bytes of the part's content, none at its end; good until the next call."""
+        while self._in_part and size > 0:
+            found = self._buffer.find(self._delimiter, self._start, self._end)
             # Where the delimiter is not, its beginning may be: as many bytes are held back.
-            end = found if found >= 0 else len(self._buffer) - len(self._delimiter) + 1
-            if end > self._position:
-                start, self._position = self._position, min(end, self._position + size)
-                return self._buffer[start : self._position]
+            end = found if found >= 0 else self._end - len(self._delimiter) + 1
+            if end > self._start:
+                start, self._start = self._start, min(end, self._start + size)
+                return self._view[start : self._start]
             if found >= 0:
                 self._in_part = False
-                return b""
-            self._fill()
+            else:
+                self._fill()
+        return self._view[:0]
 
-    def _peek(self) -> bytes:
+    def _peek(self) -> memoryview:
         piece = self._content(1)
-        self._position -= len(piece)
+        self._start -= len(piece)
         return piece
 
     def _skip_to_delimiter(self) -> None:
         self._in_part = True
         while self._content(CHUNK):
             pass
-        self._position += len(self._delimiter)
+        self._start += len(self._delimiter)
 
     def _next_part(self) -> bool:
         """Go past the end of a delimiter's line; False if it was the last."""
         self._need(2)
-        if self._buffer.startswith(b"--", self._position):
-            while self._body.read():  # the epilogue, which means nothing
+        if self._buffer.startswith(b"--", self._start):
+            while self._body.readinto(self._view):  # the epilogue, which means nothing
                 pass
             return False
         line = self._upto(b"\r\n", MAX_HEADER_BYTES)
@@ -225,25 +248,28 @@ class _Form:
 
     def _upto(self, mark: bytes, most: int) -> bytes:
         """What comes before `mark`, which is passed too; Problem if that is not near."""
-        while (found := self._buffer.find(mark, self._position)) < 0:
-            if len(self._buffer) - self._position > most:
+        while (found := self._buffer.find(mark, self._start, self._end)) < 0:
+            if self._end - self._start > most:
                 raise _malformed("A field in it has too long a heading.")
             self._fill()
-        if found - self._position > most:
+        if found - self._start > most:
             raise _malformed("A field in it has too long a heading.")
-        start, self._position = self._position, found + len(mark)
-        return self._buffer[start:found]
+        start, self._start = self._start, found + len(mark)
+        return bytes(self._view[start:found])
 
     def _need(self, count: int) -> None:
-        while len(self._buffer) - self._position < count:
+        while self._end - self._start < count:
             self._fill()
 
     def _fill(self) -> None:
-        data = self._body.read()
-        if not data:
+        """Receive more behind what is kept, which is at most _KEPT bytes; Problem if none comes."""
+        kept = self._view[self._start : self._end]
+        self._view[: len(kept)] = kept
+        self._start, self._end = 0, len(kept)
+        size = self._body.readinto(self._view[self._end :])
+        if not size:
             raise _broken_off()
-        self._buffer = self._buffer[self._position :] + data
-        self._position = 0
+        self._end += size
 
 
 def _urlencoded(request: Request, limit: int) -> FormFields:
@@ -253,9 +279,16 @@ def _urlencoded(request: Request, limit: int) -> FormFields:
     if (request.content_length or 0) > most:
         raise _too_much_text()
     body = _Body(request, most)
-    text = b"".join(iter(body.read, b"")).decode("utf-8", "replace")
+    text, buffer = bytearray(), memoryview(bytearray(body.largest_piece))
+    while size := body.readinto(buffer):
+        text += buffer[:size]
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MAX_PARTS)
+        pairs = parse_qsl(
+            text.decode("utf-8", "replace"),
+            keep_blank_values=True,
+            errors="replace",
+            max_num_fields=MAX_PARTS,
+        )
     except ValueError:
         raise _too_many_fields() from None
     return MultiDict(pairs)

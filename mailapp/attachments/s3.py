@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from io import BytesIO
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from socket import socket
 from types import TracebackType
 from typing import Any, Self
@@ -45,10 +45,13 @@ logger = logging.getLogger(__name__)
 # one of which it fills while the others are sent.
 PART_SIZE = 5 * 1024 * 1024
 PARTS_UNDER_WAY = 3
+# How many buffers a process keeps between uploads; one that small files used has little in it.
+BUFFERS_KEPT = 2
 
 CONNECT_SECONDS = 1.0
 CHECK_SECONDS = 1.0
 
+_SHA256 = "x-amz-content-sha256"
 
 _Parts = list[Part]
 
@@ -80,6 +83,7 @@ class S3Store:
         self._timeout = timeout
         self._connections = connections
         self._made: tuple[int, Minio, Minio] | None = None
+        self._memory = _Memory()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -99,12 +103,12 @@ class S3Store:
     def put(self, stream: ByteReader, limit: int) -> Stored:
         key = new_key()
         meter = Meter(stream, limit)
-        first = _read_part(meter)
-        if len(first) < PART_SIZE:
-            with self._reported("write"):
-                self._client.put_object(self._bucket, key, BytesIO(first), len(first))
-        else:
-            self._put_parts(key, first, meter)
+        with self._memory.lent() as buffer:
+            first = meter.fill(buffer)
+            if len(first) < PART_SIZE:
+                self._put_whole(key, first, meter.sha256)
+            else:
+                self._put_parts(key, first, meter)
         return meter.stored(key)
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> ResponseStream:
@@ -148,7 +152,14 @@ class S3Store:
         if not exists:
             raise self._unavailable("check", self._no_bucket())
 
-    def _put_parts(self, key: str, first: bytearray, meter: Meter) -> None:
+    def _put_whole(self, key: str, content: memoryview, sha256: str) -> None:
+        # The SDK's put_object would copy the content, and hash it once more.
+        headers: Any = {"Content-Type": "application/octet-stream", _SHA256: sha256}
+        body: Any = content  # the SDK says bytes, and does with it what any buffer allows
+        with self._reported("write"):
+            self._client._put_object(self._bucket, key, body, headers)
+
+    def _put_parts(self, key: str, first: memoryview, meter: Meter) -> None:
         """Write an object of more than one part: the next are read while some are under way.
 
         The SDK's put_object would do for a source that is at hand. Fed by a visitor's upload, it
@@ -171,22 +182,22 @@ class S3Store:
             raise
 
     def _send_parts(
-        self, pool: ThreadPoolExecutor, key: str, upload: str, first: bytearray, meter: Meter
+        self, pool: ThreadPoolExecutor, key: str, upload: str, first: memoryview, meter: Meter
     ) -> _Parts:
         parts: _Parts = []
-        under_way: deque[tuple[Future[Part], bytearray]] = deque()
-        buffer, part, number = first, memoryview(first), 1
+        under_way: deque[tuple[Future[Part], memoryview]] = deque()
+        buffer = part = first
+        number = 1
         while part:
             sending = pool.submit(self._send_part, key, upload, number, part)
             under_way.append((sending, buffer))
-            # A buffer is used again when its part has arrived: made anew for each part, they
-            # would leave holes in the process's memory.
+            # A buffer is used again when its part has arrived.
             if len(under_way) == PARTS_UNDER_WAY:
                 arrived, buffer = under_way.popleft()
                 parts.append(arrived.result())
             else:
-                buffer = bytearray(PART_SIZE)
-            part, number = _fill(buffer, meter), number + 1
+                buffer = _new_buffer()
+            part, number = meter.fill(buffer), number + 1
         return parts + [sending.result() for sending, _ in under_way]
 
     def _send_part(self, key: str, upload: str, number: int, part: memoryview) -> Part:
@@ -235,7 +246,7 @@ class S3Store:
             ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
         )
         pools.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-        return Minio(
+        return _Client(
             where.netloc,
             access_key=self._access_key,
             secret_key=self._secret_key,
@@ -292,6 +303,47 @@ class ResponseStream:
     def close(self) -> None:
         self._response.close()
         self._response.release_conn()
+
+
+class _Memory:
+    """Buffers of a part's size, some of which are kept from one upload for the next.
+
+    Fresh memory is dear: to hand it out page by page takes the system longer than all that is done
+    here with the bytes.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[memoryview] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[memoryview]:
+        """A buffer for as long as the block lasts; the one used last is still near."""
+        try:
+            buffer = self._kept.pop()
+        except IndexError:
+            buffer = _new_buffer()
+        try:
+            yield buffer
+        finally:
+            if len(self._kept) < BUFFERS_KEPT:
+                self._kept.append(buffer)
+
+
+class _Client(Minio):
+    """The SDK's client, which takes our word for a content's hash where we have it already.
+
+    Otherwise it computes one for each request's signature: by http the SHA-256 a second time, by
+    https the MD5, which takes longer still.
+    """
+
+    def _build_headers(
+        self, host: str, headers: Any = None, body: Any = None, creds: Any = None
+    ) -> Any:
+        known = headers.pop(_SHA256, None) if headers else None
+        if known is None:
+            return super()._build_headers(host, headers, body, creds)
+        headers, date = super()._build_headers(host, headers, None, creds)
+        return headers | {"Content-Length": str(len(body)), _SHA256: known}, date
 
 
 class _Pools(urllib3.PoolManager):
@@ -378,6 +430,11 @@ def _timed_out(error: BaseException) -> bool:
     return any(isinstance(e, TimeoutError | HTTPTimeoutError) for e in broken_by)
 
 
+def _new_buffer() -> memoryview:
+    # Not a bytearray, which fills itself with zeros: of this, only what is used takes memory.
+    return memoryview(mmap(-1, PART_SIZE, MAP_PRIVATE | MAP_ANONYMOUS))
+
+
 @contextmanager
 def _suppressed(*codes: str) -> Iterator[None]:
     try:
@@ -385,26 +442,3 @@ def _suppressed(*codes: str) -> Iterator[None]:
     except S3Error as error:
         if error.code not in codes:
             raise
-
-
-def _read_part(meter: Meter) -> bytearray:
-    """The first PART_SIZE bytes, fewer only at the end."""
-    part = bytearray()
-    while missing := PART_SIZE - len(part):
-        data = meter.read(min(CHUNK, missing))
-        if not data:
-            break
-        part += data
-    return part
-
-
-def _fill(buffer: bytearray, meter: Meter) -> memoryview:
-    """The next bytes, in `buffer`: as many as it holds, fewer only at the end."""
-    view, filled = memoryview(buffer), 0
-    while missing := len(buffer) - filled:
-        data = meter.read(min(CHUNK, missing))
-        if not data:
-            break
-        view[filled : filled + len(data)] = data
-        filled += len(data)
-    return view[:filled]

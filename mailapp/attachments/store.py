@@ -26,9 +26,9 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class ByteReader(Protocol):
-    """Anything to read bytes from: at most `size` of them, none at the end."""
+    """Anything to read bytes from: fills the beginning of `buffer`, says how much; 0 at the end."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def readinto(self, buffer: memoryview, /) -> int: ...
 
 
 class ObjectStream(Protocol):
@@ -119,17 +119,29 @@ class Meter:
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def read(self, size: int, /) -> bytes:
-        data = self._stream.read(size)
-        self.size += len(data)
-        if self.size > self._limit:
-            raise TooLarge(self._limit)
-        self._hash.update(data)
-        return data
+    def fill(self, buffer: memoryview) -> memoryview:
+        """The next bytes, in `buffer`: as many as it holds, fewer only at the end."""
+        filled = 0
+        while filled < len(buffer):
+            # Not all at once: what has just been copied is hashed while the processor has it near.
+            size = self._stream.readinto(buffer[filled : filled + CHUNK])
+            if not size:
+                break
+            self.size += size
+            if self.size > self._limit:
+                raise TooLarge(self._limit)
+            self._hash.update(buffer[filled : filled + size])
+            filled += size
+        return buffer[:filled]
+
+    @property
+    def sha256(self) -> str:
+        """Of what was read up to now, in hex."""
+        return self._hash.hexdigest()
 
     def stored(self, key: str) -> Stored:
         """What was read up to now, as the object `key`."""
-        return Stored(key, self._hash.hexdigest(), self.size)
+        return Stored(key, self.sha256, self.size)
 
 
 def new_key() -> str:

@@ -54,14 +54,14 @@ def test_a_file_is_seen_only_when_it_is_whole(store: DirectoryStore) -> None:
         seen: list[int] = []  # noqa: RUF012
         left = 3
 
-        def read(self, size: int, /) -> bytes:
+        def readinto(self, buffer: memoryview, /) -> int:
             self.seen.append(len(list(store.list())))
             self.left -= 1
-            return b"x" * 1000 if self.left else b""
+            return 1000 if self.left > 0 else 0
 
     store.put(Watching(), limit=9999)
 
-    assert Watching.seen == [0, 0, 0]
+    assert set(Watching.seen) == {0}
     assert len(list(store.list())) == 1
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from urllib3 import PoolManager
 
 from deploy.topology import SeaweedFS
 from mailapp.attachments.s3 import PART_SIZE, S3Store
@@ -54,12 +57,12 @@ class Endless:
         self.given = 0
         self.parts_given = threading.Event()
 
-    def read(self, size: int, /) -> bytes:
-        self.given += size
+    def readinto(self, buffer: memoryview, /) -> int:
+        self.given += len(buffer)
         if self.given > 3 * PART_SIZE:
             self.parts_given.set()
         time.sleep(0.001)
-        return bytes(size)
+        return len(buffer)
 
 
 def test_a_hung_store_is_given_up_in_time_and_used_again_when_it_moves(
@@ -128,6 +131,25 @@ def test_a_store_that_restarts_between_two_requests_costs_none_of_them(
     server.start()
 
     assert store.put(io.BytesIO(b"on a new one"), limit=99)
+
+
+@pytest.mark.parametrize("size", [0, 9, PART_SIZE + 1])
+def test_the_store_is_told_what_hash_it_must_find(
+    store: S3Store, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    sent = []
+    urlopen = PoolManager.urlopen
+
+    def note(self: PoolManager, *where: Any, **options: Any) -> Any:
+        if options["body"] is not None:
+            sent.append((bytes(options["body"]), options["headers"]["x-amz-content-sha256"]))
+        return urlopen(self, *where, **options)
+
+    monkeypatch.setattr(PoolManager, "urlopen", note)
+    store.put(io.BytesIO(bytes(size)), limit=size)
+
+    assert sent
+    assert all(hashlib.sha256(body).hexdigest() == told for body, told in sent)
 
 
 def test_wrong_keys_are_a_store_that_refuses(
