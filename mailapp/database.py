@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import select
-from collections import namedtuple
-from collections.abc import Iterator
+from collections import deque, namedtuple
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from flask import Flask, current_app
+from psycopg import generators
 from psycopg.abc import PQGen
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 from sqlalchemy import (
+    ARRAY,
+    JSON,
     BigInteger,
+    Boolean,
     Connection,
     DateTime,
     Dialect,
@@ -22,21 +29,33 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Select,
+    String,
+    Text,
+    bindparam,
     create_engine,
     event,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.sql.dml import ReturningUpdate
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from mailapp.settings import Settings
 from mailapp.turnstile import Hangs, Turnstile
 
 # SQLite counts rows only in an INTEGER key, PostgreSQL has room for more in a BIGINT.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+# PostgreSQL's own $1, $2 in place of Python's %(name)s, as libpq takes them.
+_DIALECT = postgresql.psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+_GOOD = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -78,50 +97,135 @@ class Database:
     reader: Engine
 
 
-class Query:
-    """A statement that is executed again and again: compiled once, then given to psycopg as it is.
+class Values(TypeDecorator[list[Any]]):
+    """A list of values as one parameter: an array, or JSON where there are no arrays."""
 
-    SQLAlchemy would look up its compiled form, and make a result and a class for its rows, at every
-    execution: more of the processor's time than PostgreSQL and psycopg need for all of theirs.
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return ARRAY(self.item) if dialect.name == "postgresql" else JSON()
+
+
+class among(FunctionElement[bool]):  # noqa: N801  # SQLAlchemy's functions are written so
+    """Whether a column has one of the values of the parameter `name`, a list of any length.
+
+    in_() writes a placeholder for each, so it makes another statement for each length.
     """
 
-    def __init__(
-        self, statement: Select[*tuple[Any, ...]] | ReturningUpdate[*tuple[Any, ...]]
-    ) -> None:
-        """`statement` returns rows; what differs between executions is in bindparam()s."""
-        self._statement = statement
-        self._row: Any = namedtuple(  # type: ignore[misc]
-            "Row", list(map(str, statement.exported_columns.keys()))
-        )
-        compiled = statement.compile(dialect=postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: InstrumentedAttribute[Any], name: str) -> None:
+        # A cast to VARCHAR(n) would cut what is longer, and so find what was not asked for.
+        item = Text() if isinstance(column.type, String) else column.type
+        super().__init__(column, bindparam(name, type_=Values(item)))
+
+
+@compiles(among, "postgresql")
+def _in_array(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY ({values})"
+
+
+@compiles(among, "sqlite")
+def _in_json(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # SQLAlchemy's own SQL
+
+
+Statement = Select[*tuple[Any, ...]] | UpdateBase
+
+
+class Query:
+    """A statement that is executed again and again: compiled once, then given to libpq as it is.
+
+    Built, compiled and executed by SQLAlchemy and psycopg's cursor, a statement takes several times
+    the processor's time that its round trip to PostgreSQL does. This keeps what they are best at:
+    the SQL and the types of its values are SQLAlchemy's, their conversion is psycopg's. On SQLite
+    SQLAlchemy executes it.
+    """
+
+    def __init__(self, statement: Statement, *, sqlite: Statement | None = None) -> None:
+        """What differs between executions of `statement` is in its bindparam()s.
+
+        `sqlite` says the same for SQLite, where SQLAlchemy has no construct for both.
+        """
+        self._statement = statement if sqlite is None else sqlite
+        compiled = statement.compile(dialect=_DIALECT)
         self._sql = str(compiled)
-        self._constants = {
-            name: value for name, value in compiled.params.items() if value is not None
-        }
+        # For each place in the SQL: its name, its value where that never differs, and what makes of
+        # a value what psycopg takes.
+        self._places = [
+            (
+                name,
+                compiled.params[name],
+                compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT),
+            )
+            for name in compiled.positiontup or ()
+        ]
+        self._formats = [PyFormat.TEXT] * len(self._places)
+        columns = getattr(statement, "exported_columns", ())
+        self._row: Any = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
+
+    def read(self, **values: Any) -> list[Any]:
+        """The rows, with the columns' names as attributes, on a connection for this question alone.
+
+        Each sees the database as it is when it is asked. Raises what SQLAlchemy raises.
+        """
+        engine = _database().engine
+        pool = engine.pool
+        if not isinstance(pool, _Idle):
+            with read() as connection:
+                return self.rows(connection, **values)
+        try:
+            with pool.taken() as driver:
+                return self._converted(driver, self._result(driver, engine, values))
+        except psycopg.Error as error:
+            raise _reported(error, self._sql) from error
 
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
-        """The rows, with the columns' names as attributes; raises what SQLAlchemy raises."""
+        """The rows, on this connection and in its transaction. Raises what SQLAlchemy raises."""
         if connection.dialect.name != "postgresql":
             return list(connection.execute(self._statement, values).all())
-        driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
-        cursor, parameters = driver.cursor(), self._constants | values
+        with _driver(connection, self._sql) as driver:
+            return self._converted(driver, self._result(driver, connection, values))
+
+    def run(self, connection: Connection, **values: Any) -> int:
+        """Execute what returns no rows: how many it changed. Raises what SQLAlchemy raises."""
+        if connection.dialect.name != "postgresql":
+            return connection.execute(self._statement, values).rowcount
+        with _driver(connection, self._sql) as driver:
+            return self._result(driver, connection, values).command_tuples or 0
+
+    def _result(
+        self, driver: _PatientConnection, asking: Engine | Connection, values: Mapping[str, Any]
+    ) -> PGresult:
+        given = [
+            process(values.get(name, constant)) if process else values.get(name, constant)
+            for name, constant, process in self._places
+        ]
         # Who listens to what SQLAlchemy executes, such as tests that count, hears of this too.
-        for note in connection.dispatch.before_cursor_execute:
-            note(connection, cursor, self._sql, parameters, None, False)
-        try:
-            cursor.execute(self._sql, parameters, prepare=True)
-            return list(map(self._row._make, cursor.fetchall()))
-        except psycopg.Error as error:
-            if driver.closed:
-                connection.invalidate(error)
-            raise DBAPIError.instance(
-                self._sql,
-                None,
-                error,
-                psycopg.Error,
-                hide_parameters=True,
-                connection_invalidated=driver.closed,
-            ) from error
+        for listener in asking.dispatch.before_cursor_execute:
+            listener(asking, None, self._sql, given, None, False)
+        name = driver.prepared.get(self)
+        if name is None:
+            name = b"query_%d" % len(driver.prepared)
+            driver.pgconn.send_prepare(name, self._sql.encode())
+            driver.result()
+            driver.prepared[self] = name
+        converted = Transformer(driver).dump_sequence(given, self._formats)
+        driver.pgconn.send_query_prepared(name, converted)
+        return driver.result()
+
+    def _converted(self, driver: _PatientConnection, result: PGresult) -> list[Any]:
+        converter = Transformer(driver)
+        converter.set_pgresult(result)
+        return converter.load_rows(0, result.ntuples, self._row._make)
 
 
 def connect(settings: Settings, *, timeout: float | None) -> Database:
@@ -221,6 +325,7 @@ def _postgresql(settings: Settings, timeout: float | None) -> Database:
         except Hangs:
             raise psycopg.OperationalError("the database does not answer") from None
         connection.turnstile = turnstile
+        connection.prepared = {}
         # statement_timeout ends a slow statement; this ends the wait for a server that is hung or
         # cut off and so can't end anything itself.
         connection.patience = None if timeout is None else timeout + 0.25
@@ -229,38 +334,36 @@ def _postgresql(settings: Settings, timeout: float | None) -> Database:
     engine = create_engine(
         "postgresql+psycopg://",
         creator=open_connection,
-        pool_size=settings.web_threads,
-        max_overflow=2,
-        pool_timeout=timeout or 30,
-        pool_use_lifo=True,
+        poolclass=_Idle,
         # Every transaction is ended where it was begun; another rollback would be one more call.
         pool_reset_on_return=None,
         hide_parameters=True,  # what people write does not belong into a log
     )
 
     @event.listens_for(engine, "checkout")
-    def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
-        # An idle connection has nothing to say, so one that can be read was closed by the server
-        # (a restart, a failover): the pool opens another before any statement is lost to it.
-        # Unlike a ping, this costs no round trip.
-        ready = select.poll()  # select() can't look at a descriptor above 1023
-        ready.register(connection.fileno(), select.POLLIN)
-        if ready.poll(0):
+    def _refuse_closed(connection: _PatientConnection, _record: Any, _proxy: Any) -> None:
+        if connection.was_closed():
             raise DisconnectionError("the server closed this connection")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if not _reads_only(connection):
-            connection.exec_driver_sql("BEGIN")
+            with _driver(connection, "BEGIN") as driver:
+                driver.command(b"BEGIN")
 
     return Database(engine, engine.execution_options(reading=True))
 
 
 class _PatientConnection(psycopg.Connection[Any]):
-    """A connection that waits at most `patience` seconds for each answer, then gives itself up."""
+    """A connection that waits at most `patience` seconds for each answer, then gives itself up.
+
+    `prepared` is what each Query is called that was prepared in it.
+    """
 
     patience: float | None = None
     turnstile: Turnstile
+    prepared: dict[Query, bytes]
+    _ready: select.poll | None = None
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
@@ -270,6 +373,102 @@ class _PatientConnection(psycopg.Connection[Any]):
             # The answer may still come, to a question nobody asks any more: not to be used again.
             self.pgconn.finish()
             raise psycopg.OperationalError("the database did not answer in time") from None
+
+    def was_closed(self) -> bool:
+        """Whether the server has closed it (a restart, a failover).
+
+        An idle connection has nothing to say, so one that can be read was closed: the pool opens
+        another before any statement is lost to it. Unlike a ping, this costs no round trip.
+        """
+        if self._ready is None:
+            self._ready = select.poll()  # select() can't look at a descriptor above 1023
+            self._ready.register(self.fileno(), select.POLLIN)
+        return self.closed or bool(self._ready.poll(0))
+
+    def result(self) -> PGresult:
+        """The answer to what was just sent; raises psycopg.Error."""
+        result: PGresult = self.wait(generators.execute(self.pgconn))[-1]
+        if result.status not in _GOOD:
+            raise psycopg.errors.error_from_result(result)
+        return result
+
+    def command(self, sql: bytes) -> None:
+        """Begin or end a transaction; raises psycopg.Error."""
+        self.pgconn.send_query(sql)
+        self.result()
+
+    def commit(self) -> None:
+        """Called by SQLAlchemy."""
+        self.command(b"COMMIT")
+
+    def rollback(self) -> None:
+        """Called by SQLAlchemy, also where the transaction has ended already."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            self.command(b"ROLLBACK")
+
+
+class _Idle(Pool):
+    """Connections that nobody uses at the moment, the one used last on top.
+
+    There are as many as threads that ask at once, so there is no other limit to keep.
+    """
+
+    def __init__(self, creator: Any, **options: Any) -> None:
+        super().__init__(creator, **options)
+        self._records: deque[ConnectionPoolEntry] = deque()
+
+    @contextmanager
+    def taken(self) -> Iterator[_PatientConnection]:
+        """One of them for a single statement, without SQLAlchemy's own wrapping. psycopg.Error."""
+        record = cast(Any, self._do_get())
+        try:
+            driver: _PatientConnection = record.get_connection()
+            if driver.was_closed():  # by itself too, when an answer did not come
+                record.invalidate()
+                driver = record.get_connection()
+            yield driver
+        finally:
+            self._do_return_conn(record)
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        try:
+            return self._records.pop()
+        except IndexError:
+            return self._create_connection()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        self._records.append(record)
+
+    def recreate(self) -> _Idle:
+        return _Idle(
+            self._creator,
+            reset_on_return=self._reset_on_return,
+            _dispatch=self.dispatch,
+            dialect=self._dialect,
+        )
+
+    def dispose(self) -> None:
+        while self._records:
+            self._records.pop().close()
+
+    def status(self) -> str:
+        return f"{len(self._records)} idle connections"
+
+
+@contextmanager
+def _driver(connection: Connection, sql: str) -> Iterator[_PatientConnection]:
+    """psycopg's connection under SQLAlchemy's; what fails in here is raised as SQLAlchemy does."""
+    driver = cast(_PatientConnection, connection.connection.driver_connection)
+    try:
+        yield driver
+    except psycopg.Error as error:
+        if driver.closed:
+            connection.invalidate(error)
+        raise _reported(error, sql) from error
+
+
+def _reported(error: psycopg.Error, sql: str) -> BaseException:
+    return DBAPIError.instance(sql, None, error, psycopg.Error, hide_parameters=True)
 
 
 def _timed_out(error: BaseException) -> bool:

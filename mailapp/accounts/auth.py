@@ -14,7 +14,6 @@ from flask import (
     session,
     url_for,
 )
-from sqlalchemy import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
 from mailapp import sessions
@@ -31,7 +30,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(NotSignedIn, _to_login)
 
 
-def signed_in(connection: Connection, entry_id: int | None = None) -> Frame:
+def signed_in(entry_id: int | None = None) -> Frame:
     """The signed-in person's frame, with the message `entry_id`; raises NotSignedIn.
 
     The session says who; the account's row, read with the frame, says whether that still holds: a
@@ -40,7 +39,7 @@ def signed_in(connection: Connection, entry_id: int | None = None) -> Frame:
     account_id, epoch = session.get("account"), session.get("epoch")
     if account_id is None:
         raise NotSignedIn
-    frame = load_frame(connection, account_id, entry_id)
+    frame = load_frame(account_id, entry_id)
     if frame is None or frame.account.session_epoch != epoch:
         sessions.end()
         raise NotSignedIn

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mailapp.accounts import passwords
 from mailapp.accounts.models import Account
-from mailapp.database import now, read, write
+from mailapp.database import Query, among, now, read, write
 from mailapp.mail.addresses import Address, AddressError, parse
 from mailapp.mailbox.services import create_mailboxes
 from mailapp.settings import current_settings
@@ -34,6 +34,12 @@ _RESERVED = frozenset(
 )
 _LOCAL = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _MAX_NAME = 100
+
+_RECEIVING = Query(
+    select(Account.address, Account.id).where(
+        among(Account.address, "addresses"), Account.disabled_at.is_(None)
+    )
+)
 
 
 class Refused(ValueError):
@@ -204,12 +210,7 @@ def find_receiving(connection: Connection, wanted: list[Address]) -> dict[str, i
     """{canonical address: account id} of those among `wanted` that receive mail here."""
     if not wanted:
         return {}
-    rows = connection.execute(
-        select(Account.address, Account.id).where(
-            Account.address.in_({address.canonical for address in wanted}),
-            Account.disabled_at.is_(None),
-        )
-    )
+    rows = _RECEIVING.rows(connection, addresses=sorted({address.canonical for address in wanted}))
     return {row.address: row.id for row in rows}
 
 

@@ -16,7 +16,6 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from mailapp import csrf, limits, sessions
 from mailapp.accounts import auth, services
-from mailapp.database import read
 from mailapp.errors import Problem
 from mailapp.limits import Limit
 from mailapp.settings import current_settings
@@ -116,8 +115,7 @@ def account() -> str:
 @bp.post("/settings/password")
 def change_password() -> str | AnyResponse:
     """Change the password and end every other session."""
-    with read() as connection:
-        frame = auth.signed_in(connection)
+    frame = auth.signed_in()
     settings = current_settings()
     limit = Limit("password", settings.login_tries_account, settings.login_window)
     wait = limits.take(limit, str(frame.account.id))
@@ -144,8 +142,7 @@ def change_password() -> str | AnyResponse:
 @bp.post("/settings/sessions/<handle>/end")
 def end_session(handle: str) -> AnyResponse:
     """End one of one's own sessions."""
-    with read() as connection:
-        frame = auth.signed_in(connection)
+    frame = auth.signed_in()
     if not sessions.end_one(frame.account.id, handle):
         raise Problem(404, "This session is not there", "It may have ended already.")
     flash("The session has been ended.", "success")
@@ -155,8 +152,7 @@ def end_session(handle: str) -> AnyResponse:
 @bp.post("/settings/sessions/end-others")
 def end_other_sessions() -> AnyResponse:
     """End all of one's own sessions but this one."""
-    with read() as connection:
-        frame = auth.signed_in(connection)
+    frame = auth.signed_in()
     ended = sessions.end_others(frame.account.id)
     flash(f"{ended} other session{'' if ended == 1 else 's'} ended.", "success")
     return redirect(url_for("accounts.account"), 303)
@@ -181,8 +177,7 @@ def _signup_page(errors: dict[str, str]) -> str:
 
 
 def _settings_page(errors: dict[str, str]) -> str:
-    with read() as connection:
-        frame = auth.signed_in(connection)
+    frame = auth.signed_in()
     return render_template(
         "accounts/settings.html",
         active="settings",

@@ -8,15 +8,38 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mailapp import database
 from mailapp.attachments.models import Blob
 from mailapp.attachments.store import Stored, StoreUnavailable, store
+from mailapp.database import Query, now
 
 logger = logging.getLogger(__name__)
+
+
+def _registering(insert: Any) -> Any:
+    """One statement, so that of two uploads of one content at once the later finds the earlier's
+    row. It writes to a row that exists, because only then it locks it and returns it."""
+    return (
+        insert.values(
+            sha256=bindparam("sha256"),
+            size=bindparam("size"),
+            key=bindparam("key"),
+            created_at=bindparam("now"),
+            last_used_at=bindparam("now"),
+        )
+        .on_conflict_do_update(
+            index_elements=[Blob.sha256],
+            set_={"last_used_at": bindparam("now", type_=Blob.last_used_at.type)},
+        )
+        .returning(Blob.id, Blob.key)
+    )
+
+
+_REGISTER = Query(_registering(postgresql.insert(Blob)), sqlite=_registering(sqlite.insert(Blob)))
 
 
 @dataclass(frozen=True)
@@ -33,23 +56,9 @@ def register(connection: Connection, stored: Stored) -> Registered:
     Inside a `write` transaction, best the one that makes the reference too: the row then can't be
     collected in between. Where `surplus` is true, `discard` the object once that is committed.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    now = database.now()
-    values = {
-        "sha256": stored.sha256,
-        "size": stored.size,
-        "key": stored.key,
-        "created_at": now,
-        "last_used_at": now,
-    }
-    # One statement, so that of two uploads of one content at once the later finds the earlier's
-    # row. It writes to a row that exists, because only then it locks it and returns it.
-    found = connection.execute(
-        insert(Blob)
-        .values(values)
-        .on_conflict_do_update(index_elements=[Blob.sha256], set_={"last_used_at": now})
-        .returning(Blob.id, Blob.key)
-    ).one()
+    found = _REGISTER.rows(
+        connection, sha256=stored.sha256, size=stored.size, key=stored.key, now=now()
+    )[0]
     return Registered(blob_id=found.id, surplus=found.key != stored.key)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailapp.accounts.models import Account
@@ -25,7 +25,7 @@ from mailapp.attachments.serving import clean_filename, safe_type
 from mailapp.attachments.store import Stored
 from mailapp.compose.keys import DraftKey, Mode
 from mailapp.compose.models import Draft, DraftAttachment
-from mailapp.database import now, read, write
+from mailapp.database import Query, now, read, write
 from mailapp.mail import addresses
 from mailapp.mail import services as mail
 from mailapp.mail.addresses import Address, AddressError
@@ -42,7 +42,111 @@ MAX_SUBJECT = 500
 
 # How many characters of each of a draft's fields a folder may show.
 _SHOWN = 400
-_SHOWN_COLUMNS = (Draft.to, Draft.subject, Draft.body)
+
+_DRAFT = Query(
+    select(Draft).where(
+        Draft.id == bindparam("draft_id"), Draft.account_id == bindparam("account_id")
+    )
+)
+_FILES = Query(
+    select(DraftAttachment, Blob.sha256)
+    .join(Blob, Blob.id == DraftAttachment.blob_id)
+    .where(DraftAttachment.draft_id == bindparam("draft_id"), DraftAttachment.removed_at.is_(None))
+    .order_by(DraftAttachment.created_at, DraftAttachment.id)
+)
+
+_select_state = (
+    select(
+        Account.address,
+        Account.name,
+        Draft.account_id.label("owner_id"),
+        Draft.discarded_at,
+        Draft.in_reply_to,
+        Draft.references,
+        Message.id.label("sent_id"),
+        Message.sender_id,
+    )
+    .select_from(Account)
+    .outerjoin(Draft, Draft.id == bindparam("draft_id"))
+    .outerjoin(Message, Message.send_id == bindparam("draft_id", type_=Draft.id.type))
+    .where(Account.id == bindparam("account_id"))
+)
+_STATE = Query(_select_state)
+_STATE_WITH_FILE = Query(
+    _select_state.add_columns(
+        DraftAttachment.id,
+        DraftAttachment.draft_id,
+        DraftAttachment.filename,
+        DraftAttachment.content_type,
+        DraftAttachment.size,
+        DraftAttachment.removed_at,
+    ).outerjoin(DraftAttachment, DraftAttachment.id == bindparam("attachment_id"))
+)
+
+_INSERT = Query(
+    insert(Draft).values(
+        {
+            name: bindparam(name)
+            for name in ("id", "account_id", *FIELDS, "in_reply_to", "references")
+        }
+        | {"created_at": bindparam("moment"), "updated_at": bindparam("moment")}
+    )
+)
+_of_draft = Draft.id == bindparam("draft_id")
+_revive = update(Draft).where(_of_draft)
+_REVIVE = Query(_revive.values(updated_at=bindparam("moment"), discarded_at=None))
+_WRITE = Query(
+    _revive.values(
+        {name: bindparam(f"typed_{name}") for name in FIELDS}
+        | {"updated_at": bindparam("moment"), "discarded_at": None}
+    )
+)
+_DELETE = Query(delete(Draft).where(_of_draft))
+_INSERT_FILE = Query(
+    insert(DraftAttachment).values(
+        {
+            name: bindparam(name)
+            for name in (
+                "id",
+                "draft_id",
+                "blob_id",
+                "filename",
+                "content_type",
+                "size",
+                "created_at",
+            )
+        }
+    )
+)
+
+_select_rows = (
+    select(
+        Draft.id,
+        # The beginning is what a row has room for; the whole may be a megabyte.
+        *(
+            func.substr(column, 1, _SHOWN).label(column.key)
+            for column in (Draft.to, Draft.subject, Draft.body)
+        ),
+        Draft.updated_at,
+        select(DraftAttachment.id)
+        .where(DraftAttachment.draft_id == Draft.id, DraftAttachment.removed_at.is_(None))
+        .exists()
+        .label("has_files"),
+    )
+    .where(Draft.account_id == bindparam("account_id"), Draft.discarded_at.is_(None))
+    .order_by(Draft.updated_at.desc(), Draft.id.desc())
+    .limit(PAGE + 1)
+)
+_ROWS = Query(_select_rows)
+_ROWS_BEFORE = Query(
+    _select_rows.where(
+        tuple_(Draft.updated_at, Draft.id)
+        < tuple_(
+            bindparam("moment", type_=Draft.updated_at.type),
+            bindparam("draft_id", type_=Draft.id.type),
+        )
+    )
+)
 
 
 class NotYours(LookupError):
@@ -50,7 +154,11 @@ class NotYours(LookupError):
 
 
 class AlreadySent(Exception):
-    """The draft has become a message; there is nothing more to save into."""
+    """The draft has become the message `message_id`; there is nothing more to save into."""
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__(f"it is message {message_id}")
+        self.message_id = message_id
 
 
 class Discarded(Exception):
@@ -124,14 +232,13 @@ class Source:
     attachments: Sequence[Mapping[str, Any]]
 
 
-def load(connection: Connection, account_id: int, draft_id: uuid.UUID) -> Written | None:
+def load(account_id: int, draft_id: uuid.UUID) -> Written | None:
     """The draft with its files, or None where this person has none such."""
-    row = connection.execute(
-        select(Draft).where(Draft.id == draft_id, Draft.account_id == account_id)
-    ).one_or_none()
-    if row is None:
+    drafts = _DRAFT.read(account_id=account_id, draft_id=draft_id)
+    if not drafts:
         return None
-    return Written(_typed_of(row), _files(connection, draft_id), row.updated_at)
+    files = [_file_of(row) for row in _FILES.read(draft_id=draft_id)]
+    return Written(_typed_of(drafts[0]), files, drafts[0].updated_at)
 
 
 def prepare(opened: Row[Any] | None, key: DraftKey, me: str) -> Written:
@@ -164,8 +271,18 @@ def save(
     page saves `by_itself` what was discarded; when the person saves, it is a draft again.
     """
     with write() as connection:
-        _take(connection, account_id, draft_id)
-        return _save(connection, account_id, draft_id, typed, key, by_itself=by_itself)
+        state = _take(connection, account_id, draft_id)
+        moment = now()
+        if state.owner_id is None:
+            _create(connection, account_id, draft_id, typed, key, moment, state.address)
+        elif state.discarded_at is not None and by_itself:
+            raise Discarded
+        elif typed is None:
+            _REVIVE.run(connection, draft_id=draft_id, moment=moment)
+        else:
+            values = {f"typed_{name}": value for name, value in typed.values().items()}
+            _WRITE.run(connection, draft_id=draft_id, moment=moment, **values)
+        return moment
 
 
 def attach(
@@ -183,12 +300,9 @@ def attach(
     file = File(attachment_id, clean_filename(filename), safe_type(content_type), stored.size)
     try:
         with write() as connection:
-            _take(connection, account_id, draft_id)
-            _must_exist(connection, account_id, draft_id)
-            known = connection.execute(
-                select(DraftAttachment).where(DraftAttachment.id == attachment_id)
-            ).one_or_none()
-            if known is None:
+            known = _take(connection, account_id, draft_id, attachment_id)
+            _must_exist(known)
+            if known.id is None:
                 registered = register(connection, stored)
                 _insert_file(connection, draft_id, file, registered.blob_id, now())
                 surplus = registered.surplus
@@ -203,7 +317,7 @@ def attach(
     # and a message that points at nothing is worse than an object for the collector.
     if surplus:
         discard_object(stored)
-    if known is None:
+    if known.id is None:
         return file
     return None if known.removed_at else _file_of(known)
 
@@ -214,8 +328,7 @@ def remove(account_id: int, draft_id: uuid.UUID, attachment_id: uuid.UUID) -> No
     Raises AlreadySent or NotYours.
     """
     with write() as connection:
-        _take(connection, account_id, draft_id)
-        _must_exist(connection, account_id, draft_id)
+        _must_exist(_take(connection, account_id, draft_id))
         _remove(connection, draft_id, attachment_id)
 
 
@@ -242,25 +355,22 @@ def send(account_id: int, draft_id: uuid.UUID, typed: Typed | None = None) -> in
     A draft that has been sent already is the same send: the same id again, None where the sender
     has deleted that copy since. Raises Unsendable, with the draft left as it was, or NotYours.
     """
-    while True:
-        with write() as connection:
-            try:
-                wanted = _load_checked(connection, account_id, draft_id, typed)
-            except AlreadySent:
-                return _sent_already(connection, account_id, draft_id)
-            recipients = find_receiving(connection, wanted.everybody)
-            _refuse_unknown(wanted, recipients)
-            modseqs = change(connection, [account_id, *recipients.values()])
-            try:
-                unchanged = _load_checked(connection, account_id, draft_id, typed) == wanted
-            except (AlreadySent, NotYours):
-                # It was sent by the same press made twice, while this waited for its people.
-                if mail.sent_before(connection, draft_id) is None:
-                    raise
-                return _sent_already(connection, account_id, draft_id)
-            if unchanged:
-                return _send(connection, account_id, draft_id, wanted, recipients, modseqs)
-        # It was saved from another window while this waited; look at what it says now.
+    with write() as connection:
+        try:
+            if typed is None:
+                typed = _typed_before(connection, account_id, draft_id)
+            # Before any account is locked, because it says which: all of them at once, in order.
+            letter, recipients, mistakes = _addressed(connection, typed)
+            if mistakes:
+                _look(connection, account_id, draft_id)
+                raise Unsendable(mistakes)
+            change(connection, [account_id, *recipients])
+            state = _look(connection, account_id, draft_id)
+        except AlreadySent as sent:
+            # Also by the same press made twice, while this waited for its people.
+            return sent_entry(connection, account_id, sent.message_id)
+        _must_exist(state)
+        return _send(connection, account_id, draft_id, letter, recipients, state)
 
 
 def sent_copy(account_id: int, draft_id: uuid.UUID) -> int | None:
@@ -277,33 +387,16 @@ def sent_copy(account_id: int, draft_id: uuid.UUID) -> int | None:
         ).scalar()
 
 
-def page(connection: Connection, account_id: int, before: str | None) -> Page:
+def page(account_id: int, before: str | None) -> Page:
     """A page of a person's drafts, the last written first; ValueError for no key."""
-    statement = (
-        select(
-            Draft.id,
-            # The beginning is what a row has room for; the whole may be a megabyte.
-            *(func.substr(column, 1, _SHOWN).label(column.key) for column in _SHOWN_COLUMNS),
-            Draft.updated_at,
-            select(DraftAttachment.id)
-            .where(DraftAttachment.draft_id == Draft.id, DraftAttachment.removed_at.is_(None))
-            .exists()
-            .label("has_files"),
-        )
-        .where(Draft.account_id == account_id, Draft.discarded_at.is_(None))
-        .order_by(Draft.updated_at.desc(), Draft.id.desc())
-        .limit(PAGE + 1)
-    )
-    if before is not None:
+    if before is None:
+        rows = _ROWS.read(account_id=account_id)
+    else:
         micros, _, draft = before.partition("-")
         if not (micros.isascii() and micros.isdigit()) or len(micros) > 17:
             raise ValueError("not a key of a page")
         moment = datetime.fromtimestamp(0, now().tzinfo) + timedelta(microseconds=int(micros))
-        statement = statement.where(
-            tuple_(Draft.updated_at, Draft.id)
-            < tuple_(literal(moment, Draft.updated_at.type), literal(uuid.UUID(draft)))
-        )
-    rows = connection.execute(statement).all()
+        rows = _ROWS_BEFORE.read(account_id=account_id, moment=moment, draft_id=uuid.UUID(draft))
     if len(rows) <= PAGE:
         return Page(rows, None)
     last = rows[PAGE - 1]
@@ -313,41 +406,45 @@ def page(connection: Connection, account_id: int, before: str | None) -> Page:
 # Saving ------------------------------------------------------------------------------------------
 
 
-def _take(connection: Connection, account_id: int, draft_id: uuid.UUID) -> None:
-    """Hold the owner's row, and see that the draft has not become a message."""
-    change(connection, [account_id])
-    sent = mail.sent_before(connection, draft_id)
-    if sent is not None:
-        raise AlreadySent if sent[1] == account_id else NotYours
-
-
-def _save(
+def _take(
     connection: Connection,
     account_id: int,
     draft_id: uuid.UUID,
-    typed: Typed | None,
-    key: DraftKey | None,
-    *,
-    by_itself: bool,
-) -> datetime:
-    moment = now()
-    row = connection.execute(
-        select(Draft.account_id, Draft.discarded_at).where(Draft.id == draft_id)
-    ).one_or_none()
-    if row is None:
-        _create(connection, account_id, draft_id, typed, key, moment)
-        return moment
-    if row.account_id != account_id:
+    attachment_id: uuid.UUID | None = None,
+) -> Any:
+    """Hold the owner's row, then see how it stands with the draft, as `_look` does."""
+    change(connection, [account_id])
+    return _look(connection, account_id, draft_id, attachment_id)
+
+
+def _look(
+    connection: Connection,
+    account_id: int,
+    draft_id: uuid.UUID,
+    attachment_id: uuid.UUID | None = None,
+) -> Any:
+    """The account and its draft (`owner_id` is None where there is none), in one statement.
+
+    With `attachment_id` also that file: its `id` is None where there is none. Raises AlreadySent,
+    and NotYours where the draft is another's.
+    """
+    if attachment_id is None:
+        rows = _STATE.rows(connection, account_id=account_id, draft_id=draft_id)
+    else:
+        rows = _STATE_WITH_FILE.rows(
+            connection, account_id=account_id, draft_id=draft_id, attachment_id=attachment_id
+        )
+    state = rows[0]
+    if state.sent_id is not None and state.sender_id == account_id:
+        raise AlreadySent(state.sent_id)
+    if state.sent_id is not None or state.owner_id not in {None, account_id}:
         raise NotYours
-    if row.discarded_at is not None and by_itself:
-        raise Discarded
-    values: dict[str, Any] = {} if typed is None else typed.values()
-    connection.execute(
-        update(Draft)
-        .where(Draft.id == draft_id)
-        .values(**values, updated_at=moment, discarded_at=None)
-    )
-    return moment
+    return state
+
+
+def _must_exist(state: Any) -> None:
+    if state.owner_id is None:
+        raise NotYours
 
 
 def _create(
@@ -357,26 +454,24 @@ def _create(
     typed: Typed | None,
     key: DraftKey | None,
     moment: datetime,
+    me: str,
 ) -> None:
     if key is None or key.account_id != account_id or key.draft_id != draft_id:
         raise NotYours
-    me = connection.execute(select(Account.address).where(Account.id == account_id)).scalar_one()
     message = None
     if key.mode:
         message = connection.execute(
             select(Message).where(Message.id == key.source_id)
         ).one_or_none()
     source = _source(message, key, me)
-    connection.execute(
-        insert(Draft).values(
-            id=draft_id,
-            account_id=account_id,
-            **(source.typed if typed is None else typed).values(),
-            in_reply_to=source.in_reply_to,
-            references=source.references,
-            created_at=moment,
-            updated_at=moment,
-        )
+    _INSERT.run(
+        connection,
+        id=draft_id,
+        account_id=account_id,
+        **(source.typed if typed is None else typed).values(),
+        in_reply_to=source.in_reply_to,
+        references=source.references,
+        moment=moment,
     )
     for number, attachment in enumerate(source.attachments):
         file = File(
@@ -389,12 +484,6 @@ def _create(
         _insert_file(
             connection, draft_id, file, attachment["blob"], moment + timedelta(microseconds=number)
         )
-
-
-def _must_exist(connection: Connection, account_id: int, draft_id: uuid.UUID) -> None:
-    owner = connection.execute(select(Draft.account_id).where(Draft.id == draft_id)).scalar()
-    if owner != account_id:
-        raise NotYours
 
 
 def _set_discarded(
@@ -413,16 +502,15 @@ def _set_discarded(
 def _insert_file(
     connection: Connection, draft_id: uuid.UUID, file: File, blob_id: int, moment: datetime
 ) -> None:
-    connection.execute(
-        insert(DraftAttachment).values(
-            id=file.id,
-            draft_id=draft_id,
-            blob_id=blob_id,
-            filename=file.filename,
-            content_type=file.content_type,
-            size=file.size,
-            created_at=moment,
-        )
+    _INSERT_FILE.run(
+        connection,
+        id=file.id,
+        draft_id=draft_id,
+        blob_id=blob_id,
+        filename=file.filename,
+        content_type=file.content_type,
+        size=file.size,
+        created_at=moment,
     )
 
 
@@ -447,15 +535,6 @@ def _remove(connection: Connection, draft_id: uuid.UUID, attachment_id: uuid.UUI
             where=DraftAttachment.draft_id == draft_id,
         )
     )
-
-
-def _files(connection: Connection, draft_id: uuid.UUID) -> list[File]:
-    rows = connection.execute(
-        select(DraftAttachment)
-        .where(DraftAttachment.draft_id == draft_id, DraftAttachment.removed_at.is_(None))
-        .order_by(DraftAttachment.created_at, DraftAttachment.id)
-    )
-    return [_file_of(row) for row in rows]
 
 
 def _file_of(row: Row[Any]) -> File:
@@ -552,64 +631,40 @@ def _source_file_id(draft_id: uuid.UUID, number: int) -> uuid.UUID:
 
 
 @dataclass(frozen=True)
-class _Checked:
-    """A draft that can be sent, if its people exist."""
+class _Letter:
+    """The text of a draft read as mail: who gets it, each person once, and what."""
 
-    sender: Address
     to: tuple[Address, ...]
     cc: tuple[Address, ...]
     bcc: tuple[Address, ...]
     subject: str
     body: str
-    in_reply_to: str
-    references: str
-    attachments: tuple[Attached, ...]
-
-    @property
-    def everybody(self) -> list[Address]:
-        return [*self.to, *self.cc, *self.bcc]
 
 
-def _load_checked(
-    connection: Connection, account_id: int, draft_id: uuid.UUID, typed: Typed | None
-) -> _Checked:
-    """The draft, read as mail, its text that of `typed` where that is given.
+def _typed_before(connection: Connection, account_id: int, draft_id: uuid.UUID) -> Typed:
+    """What the draft says now. Raises AlreadySent or NotYours."""
+    drafts = _DRAFT.rows(connection, account_id=account_id, draft_id=draft_id)
+    if not drafts:
+        _must_exist(_look(connection, account_id, draft_id))
+    return _typed_of(drafts[0])
 
-    Raises Unsendable with every mistake, AlreadySent or NotYours.
-    """
-    row = connection.execute(
-        select(Draft, Account.address, Account.name)
-        .join(Account, Account.id == Draft.account_id)
-        .where(Draft.id == draft_id, Draft.account_id == account_id)
-    ).one_or_none()
-    if row is None:
-        raise AlreadySent if mail.sent_before(connection, draft_id) else NotYours
-    text = typed or _typed_of(row)
+
+def _addressed(connection: Connection, typed: Typed) -> tuple[_Letter, list[int], list[Mistake]]:
+    """The text as a letter, the accounts that get it, and every mistake in it."""
     mistakes: list[Mistake] = []
-    fields = _recipients(text, mistakes)
-    _check_text(text, mistakes)
-    if mistakes:
-        raise Unsendable(mistakes)
-    files = connection.execute(
-        select(DraftAttachment, Blob.sha256)
-        .join(Blob, Blob.id == DraftAttachment.blob_id)
-        .where(DraftAttachment.draft_id == draft_id, DraftAttachment.removed_at.is_(None))
-        .order_by(DraftAttachment.created_at, DraftAttachment.id)
-    )
-    return _Checked(
-        sender=replace(addresses.parse(row.address), name=row.name),
+    fields = _recipients(typed, mistakes)
+    _check_text(typed, mistakes)
+    letter = _Letter(
         to=fields["to"],
         cc=fields["cc"],
         bcc=fields["bcc"],
-        subject=text.subject.replace("\t", " ").strip(),
-        body=text.body,
-        in_reply_to=row.in_reply_to,
-        references=row.references,
-        attachments=tuple(
-            Attached(file.blob_id, file.sha256, file.filename, file.content_type, file.size)
-            for file in files
-        ),
+        subject=typed.subject.replace("\t", " ").strip(),
+        body=typed.body,
     )
+    if mistakes:
+        return letter, [], mistakes
+    found = find_receiving(connection, [*letter.to, *letter.cc, *letter.bcc])
+    return letter, sorted(set(found.values())), _unknown(fields, found)
 
 
 def _recipients(typed: Typed, mistakes: list[Mistake]) -> dict[str, tuple[Address, ...]]:
@@ -684,14 +739,10 @@ def _check_text(typed: Typed, mistakes: list[Mistake]) -> None:
         )
 
 
-def _refuse_unknown(wanted: _Checked, recipients: Mapping[str, int]) -> None:
+def _unknown(fields: Mapping[str, Sequence[Address]], found: Mapping[str, int]) -> list[Mistake]:
     mistakes = []
-    for field in ("to", "cc", "bcc"):
-        unknown = [
-            address.spec
-            for address in getattr(wanted, field)
-            if address.canonical not in recipients
-        ]
+    for field, people in fields.items():
+        unknown = [address.spec for address in people if address.canonical not in found]
         if unknown:
             mistakes.append(
                 Mistake(
@@ -700,32 +751,35 @@ def _refuse_unknown(wanted: _Checked, recipients: Mapping[str, int]) -> None:
                     "Nothing was sent to anyone.",
                 )
             )
-    if mistakes:
-        raise Unsendable(mistakes)
+    return mistakes
 
 
 def _send(
     connection: Connection,
     account_id: int,
     draft_id: uuid.UUID,
-    wanted: _Checked,
-    recipients: Mapping[str, int],
-    modseqs: dict[int, int],
+    letter: _Letter,
+    recipients: Sequence[int],
+    state: Any,
 ) -> int:
+    """Make the message of a draft that is held and in order, and file it."""
     moment = now()
     message_id = mail.create(
         connection,
         Outgoing(
             send_id=draft_id,
             sender_id=account_id,
-            sender=wanted.sender,
-            to=wanted.to,
-            cc=wanted.cc,
-            subject=wanted.subject,
-            body=wanted.body,
-            in_reply_to=wanted.in_reply_to,
-            references=wanted.references,
-            attachments=wanted.attachments,
+            sender=replace(addresses.parse(state.address), name=state.name),
+            to=letter.to,
+            cc=letter.cc,
+            subject=letter.subject,
+            body=letter.body,
+            in_reply_to=state.in_reply_to,
+            references=state.references,
+            attachments=[
+                Attached(file.blob_id, file.sha256, file.filename, file.content_type, file.size)
+                for file in _FILES.rows(connection, draft_id=draft_id)
+            ],
             date=moment,
         ),
     )
@@ -734,19 +788,11 @@ def _send(
         message_id,
         moment,
         sender_id=account_id,
-        bcc=[str(address) for address in wanted.bcc],
-        recipient_ids=sorted(set(recipients.values())),
-        modseqs=modseqs,
+        bcc=[str(address) for address in letter.bcc],
+        recipient_ids=recipients,
     )
-    connection.execute(delete(Draft).where(Draft.id == draft_id))
+    _DELETE.run(connection, draft_id=draft_id)
     return entry_id
-
-
-def _sent_already(connection: Connection, account_id: int, draft_id: uuid.UUID) -> int | None:
-    found = mail.sent_before(connection, draft_id)
-    if found is None or found[1] != account_id:
-        raise NotYours
-    return sent_entry(connection, account_id, found[0])
 
 
 def _quoted(pieces: Iterable[str]) -> str:

@@ -44,7 +44,6 @@ from mailapp.compose.services import (
     Unsendable,
     Written,
 )
-from mailapp.database import read
 from mailapp.errors import Problem, Unavailable
 from mailapp.mailbox.services import Frame, load_frame
 from mailapp.settings import current_settings
@@ -142,8 +141,7 @@ class _Submitted:
 def new() -> Response:
     """An empty message, a reply or a forward. Nothing is stored before something is saved."""
     mode, entry_id = _asked_source()
-    with read() as connection:
-        frame = auth.signed_in(connection, entry_id)
+    frame = auth.signed_in(entry_id)
     if mode and frame.opened is None:
         raise Problem(
             404, "There is nothing here", "The address is wrong, or what was here is gone."
@@ -164,9 +162,8 @@ def new() -> Response:
 @bp.get("/drafts/<uuid:draft_id>")
 def draft(draft_id: uuid.UUID) -> AnyResponse:
     """A draft, opened again; the message, where it has been sent."""
-    with read() as connection:
-        frame = auth.signed_in(connection)
-        written = services.load(connection, frame.account.id, draft_id)
+    frame = auth.signed_in()
+    written = services.load(frame.account.id, draft_id)
     if written is None:
         entry_id = services.sent_copy(frame.account.id, draft_id)
         if entry_id is None:
@@ -259,8 +256,7 @@ def remove_attachment(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyRespo
 @bp.post("/drafts/<uuid:draft_id>/undo-discard")
 def undo_discard(draft_id: uuid.UUID) -> AnyResponse:
     """Bring back a draft that was discarded."""
-    with read() as connection:
-        frame = auth.signed_in(connection)
+    frame = auth.signed_in()
     try:
         back = services.undo_discard(frame.account.id, draft_id)
     except (AlreadySent, NotYours):
@@ -320,16 +316,14 @@ def _writer(draft_id: uuid.UUID, fields: FormFields) -> _Writer:
 def _live_account() -> int | None:
     """The account this session is good for, or None."""
     try:
-        with read() as connection:
-            return auth.signed_in(connection).account.id
+        return auth.signed_in().account.id
     except auth.NotSignedIn:
         return None
 
 
 def _is_current(key: DraftKey) -> bool:
     """Whether the key's person may still write: not disabled, the password not changed since."""
-    with read() as connection:
-        frame = load_frame(connection, key.account_id)
+    frame = load_frame(key.account_id)
     return frame is not None and frame.account.session_epoch == key.epoch
 
 
@@ -432,9 +426,8 @@ def _sent(account_id: int | None, draft_id: uuid.UUID, entry_id: int | None) -> 
 
 def _again(submitted: _Submitted, mistakes: list[Mistake], status: int) -> Response:
     """The form once more, as it was saved, with what has to be put right."""
-    with read() as connection:
-        frame = auth.signed_in(connection)
-        written = services.load(connection, frame.account.id, submitted.draft_id)
+    frame = auth.signed_in()
+    written = services.load(frame.account.id, submitted.draft_id)
     if written is None:
         raise NotYours
     key = DraftKey(frame.account.id, frame.account.session_epoch, submitted.draft_id)

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select
 
-from mailapp.database import Query
+from mailapp.attachments.models import Blob
+from mailapp.database import Query, among
 from mailapp.mail import addresses
 from mailapp.mail.addresses import Address
 from mailapp.mail.models import Message, MessageBlob
@@ -23,8 +24,31 @@ _PREVIEW = 140
 # (the thread's root) and the last ones.
 _MOST_REFERENCES = 50
 
-_SENT_BEFORE = Query(
-    select(Message.id, Message.sender_id).where(Message.send_id == bindparam("identity"))
+_WRITTEN = (
+    "message_id",
+    "send_id",
+    "sender_id",
+    "created_at",
+    "headers",
+    "subject",
+    "from_name",
+    "from_address",
+    "to_preview",
+    "text_body",
+    "preview",
+    "attachments",
+    "attachment_count",
+)
+_INSERT = Query(
+    insert(Message).values({name: bindparam(name) for name in _WRITTEN}).returning(Message.id)
+)
+_REFER = Query(
+    insert(MessageBlob).from_select(
+        (MessageBlob.message_id, MessageBlob.blob_id),
+        select(bindparam("message_id", type_=MessageBlob.message_id.type), Blob.id).where(
+            among(Blob.id, "blob_ids")
+        ),
+    )
 )
 
 
@@ -73,39 +97,29 @@ class Outgoing:
 def create(connection: Connection, outgoing: Outgoing) -> int:
     """Write the message and what it refers to; its id. IntegrityError when it was sent before."""
     message_id = f"<{uuid.uuid4().hex}@{outgoing.sender.domain}>"
-    row = connection.execute(
-        insert(Message)
-        .values(
-            message_id=message_id,
-            send_id=outgoing.send_id,
-            sender_id=outgoing.sender_id,
-            created_at=outgoing.date,
-            headers=_headers(outgoing, message_id),
-            subject=outgoing.subject,
-            from_name=outgoing.sender.name,
-            from_address=outgoing.sender.spec,
-            to_preview=", ".join(
-                address.name or address.spec for address in (*outgoing.to, *outgoing.cc)
-            )[:_PREVIEW],
-            text_body=outgoing.body,
-            preview=" ".join(outgoing.body[: _PREVIEW * 4].split())[:_PREVIEW],
-            attachments=[attached.as_json() for attached in outgoing.attachments],
-            attachment_count=len(outgoing.attachments),
-        )
-        .returning(Message.id)
-    ).scalar_one()
+    rows = _INSERT.rows(
+        connection,
+        message_id=message_id,
+        send_id=outgoing.send_id,
+        sender_id=outgoing.sender_id,
+        created_at=outgoing.date,
+        headers=_headers(outgoing, message_id),
+        subject=outgoing.subject,
+        from_name=outgoing.sender.name,
+        from_address=outgoing.sender.spec,
+        to_preview=", ".join(
+            address.name or address.spec for address in (*outgoing.to, *outgoing.cc)
+        )[:_PREVIEW],
+        text_body=outgoing.body,
+        preview=" ".join(outgoing.body[: _PREVIEW * 4].split())[:_PREVIEW],
+        attachments=[attached.as_json() for attached in outgoing.attachments],
+        attachment_count=len(outgoing.attachments),
+    )
+    row: int = rows[0].id
     blobs = {attached.blob_id for attached in outgoing.attachments}
     if blobs:
-        connection.execute(
-            insert(MessageBlob), [{"message_id": row, "blob_id": blob} for blob in sorted(blobs)]
-        )
+        _REFER.run(connection, message_id=row, blob_ids=sorted(blobs))
     return row
-
-
-def sent_before(connection: Connection, send_id: uuid.UUID) -> tuple[int, int | None] | None:
-    """(id, sender) of the message that was sent under this identity, or None."""
-    rows = _SENT_BEFORE.rows(connection, identity=send_id)
-    return (rows[0].id, rows[0].sender_id) if rows else None
 
 
 def header(headers: Sequence[Sequence[str]], name: str) -> str:

@@ -1,4 +1,4 @@
-"""Pages of folders, kept while nothing on them changes.
+"""Pages of mailboxes, kept while nothing on them changes.
 
 No state: every request reads the account's frame first, and the frame (its change counter, names
 and counts) is part of the key, as is all else that the page shows. What another instance changes is
@@ -10,22 +10,22 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import date
 from typing import NamedTuple
 
 from mailapp.mailbox.services import Frame
 
-# Pages kept in each process, some 20 KB each: those that are looked at again and again.
+# Pages kept in each process, most of them of some 20 KB: those that are looked at again and again.
 MOST = 128
+# Characters of a page that is too large to keep, such as a message of a megabyte.
+TOO_LARGE = 128 * 1024
 
 
 class Key(NamedTuple):
-    """All that a folder's page depends on. `token` is the visitor's, for the forms on it."""
+    """All that a page depends on: the frame, whatever tells the account's pages apart, and the
+    visitor's token in the forms on it."""
 
     frame: Frame
-    role: str
-    before: str | None
-    today: date
+    page: tuple[object, ...]
     token: str
 
 
@@ -47,8 +47,9 @@ class KeptPages:
                 self._kept.move_to_end(key)
                 return page
         page = make()
-        with self._lock:
-            self._kept[key] = page
-            if len(self._kept) > MOST:
-                self._kept.popitem(last=False)
+        if len(page) < TOO_LARGE:
+            with self._lock:
+                self._kept[key] = page
+                if len(self._kept) > MOST:
+                    self._kept.popitem(last=False)
         return page

@@ -7,26 +7,31 @@ one account come one after the other, deadlocks can't arise, and the change coun
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     bindparam,
     delete,
+    false,
     func,
     insert,
+    null,
     select,
+    true,
     tuple_,
     update,
 )
 
 from mailapp.accounts.models import Account
 from mailapp.compose.models import Draft
-from mailapp.database import Query
+from mailapp.database import Query, among
 from mailapp.mail.models import Message
 from mailapp.mailbox.models import Entry, Mailbox
 
@@ -67,7 +72,7 @@ class Frame:
 
     account: AccountView
     mailboxes: tuple[MailboxView, ...]
-    opened: Any
+    opened: Any = field(compare=False)  # what it says is as old as the account's modseq
 
     def mailbox(self, role: str) -> MailboxView:
         """The folder of that role."""
@@ -165,6 +170,63 @@ _change_accounts = (
     update(Account).values(modseq=Account.modseq + 1).returning(Account.id, Account.modseq)
 )
 _CHANGE_ONE = Query(_change_accounts.where(Account.id == bindparam("account_id")))
+_CHANGE_MANY = Query(_change_accounts.where(among(Account.id, "account_ids")))
+_LOCK_MANY = Query(
+    select(Account.id)
+    .where(among(Account.id, "account_ids"))
+    .order_by(Account.id)
+    .with_for_update(key_share=True)  # as strong as the UPDATE's own lock, no stronger
+)
+
+# Filing takes each account's counter as `change` has just left it.
+_FILED = (
+    Entry.account_id,
+    Entry.mailbox_id,
+    Entry.message_id,
+    Entry.seen,
+    Entry.bcc,
+    Entry.sort_at,
+    Entry.modseq,
+)
+
+
+def _filed(role: str, seen: ColumnElement[bool], bcc: ColumnElement[Any]) -> Select[Any]:
+    return (
+        select(
+            Account.id,
+            Mailbox.id,
+            bindparam("message_id", type_=Entry.message_id.type),
+            seen,
+            bcc,
+            bindparam("sort_at", type_=Entry.sort_at.type),
+            Account.modseq,
+        )
+        .join_from(Account, Mailbox, Mailbox.account_id == Account.id)
+        .where(Mailbox.role == role)
+    )
+
+
+_FILE_IN_SENT = Query(
+    insert(Entry)
+    .from_select(
+        _FILED,
+        _filed(SENT, true(), bindparam("bcc", type_=Entry.bcc.type)).where(
+            Account.id == bindparam("account_id")
+        ),
+    )
+    .returning(Entry.id)
+)
+_FILE_IN_INBOXES = Query(
+    insert(Entry).from_select(
+        _FILED, _filed(INBOX, false(), null()).where(among(Account.id, "account_ids"))
+    )
+)
+
+_MARK = Query(
+    update(Entry)
+    .where(Entry.id == bindparam("entry_id"), Entry.account_id == bindparam("account"))
+    .values(seen=bindparam("is_seen"), modseq=bindparam("counter"))
+)
 
 
 def create_mailboxes(connection: Connection, account_id: int) -> None:
@@ -174,17 +236,15 @@ def create_mailboxes(connection: Connection, account_id: int) -> None:
     )
 
 
-def load_frame(
-    connection: Connection, account_id: int, entry_id: int | None = None
-) -> Frame | None:
+def load_frame(account_id: int, entry_id: int | None = None) -> Frame | None:
     """The frame of an account's pages, in one statement; None when it is gone or disabled.
 
     With `entry_id` also that message: `opened` is None where the account has none such.
     """
     if entry_id is None:
-        rows = _FRAME.rows(connection, account_id=account_id)
+        rows = _FRAME.read(account_id=account_id)
     else:
-        rows = _FRAME_WITH_MESSAGE.rows(connection, account_id=account_id, entry_id=entry_id)
+        rows = _FRAME_WITH_MESSAGE.read(account_id=account_id, entry_id=entry_id)
     if not rows:
         return None
     by_role = {row.role: row for row in rows}
@@ -207,13 +267,13 @@ def load_frame(
     )
 
 
-def page(connection: Connection, mailbox_id: int, before: str | None) -> Page:
+def page(mailbox_id: int, before: str | None) -> Page:
     """A page of a folder, newest first, from `before` (a `next_key`) on; ValueError for no key."""
     if before is None:
-        rows = _ROWS.rows(connection, mailbox_id=mailbox_id)
+        rows = _ROWS.read(mailbox_id=mailbox_id)
     else:
         sort_at, entry_id = parse_key(before)
-        rows = _ROWS_BEFORE.rows(connection, mailbox_id=mailbox_id, sort_at=sort_at, id=entry_id)
+        rows = _ROWS_BEFORE.read(mailbox_id=mailbox_id, sort_at=sort_at, id=entry_id)
     if len(rows) <= PAGE:
         return Page(rows, None)
     last = rows[PAGE - 1]
@@ -242,18 +302,12 @@ def change(connection: Connection, account_ids: Iterable[int]) -> dict[int, int]
     Locked in the order of their ids, so that two sends to overlapping people can't deadlock.
     """
     ids = sorted(set(account_ids))
-    if connection.dialect.name == "postgresql" and len(ids) > 1:
-        connection.execute(
-            select(Account.id)
-            .where(Account.id.in_(ids))
-            .order_by(Account.id)
-            .with_for_update(key_share=True)  # as strong as the UPDATE's own lock, no stronger
-        )
-    rows = (
-        _CHANGE_ONE.rows(connection, account_id=ids[0])
-        if len(ids) == 1
-        else connection.execute(_change_accounts.where(Account.id.in_(ids)))
-    )
+    if len(ids) == 1:
+        rows = _CHANGE_ONE.rows(connection, account_id=ids[0])
+    else:
+        if connection.dialect.name == "postgresql":
+            _LOCK_MANY.rows(connection, account_ids=ids)
+        rows = _CHANGE_MANY.rows(connection, account_ids=ids)
     return {row.id: row.modseq for row in rows}
 
 
@@ -265,63 +319,26 @@ def deliver(
     sender_id: int,
     bcc: Sequence[str],
     recipient_ids: Sequence[int],
-    modseqs: dict[int, int],
 ) -> int:
     """File a message: into its sender's Sent, with Bcc, and every recipient's Inbox, without.
 
-    `modseqs` is what `change` gave for all of them. Returns the id of the sender's entry.
+    After `change` of all of them. Returns the id of the sender's entry.
     """
-    boxes = {
-        (row.account_id, row.role): row.id
-        for row in connection.execute(
-            select(Mailbox.id, Mailbox.account_id, Mailbox.role).where(
-                Mailbox.account_id.in_({sender_id, *recipient_ids}),
-                Mailbox.role.in_((INBOX, SENT)),
-            )
-        )
-    }
-    entry_id = connection.execute(
-        insert(Entry)
-        .values(
-            account_id=sender_id,
-            mailbox_id=boxes[sender_id, SENT],
-            message_id=message_id,
-            seen=True,
-            bcc=list(bcc) or None,
-            sort_at=sort_at,
-            modseq=modseqs[sender_id],
-        )
-        .returning(Entry.id)
-    ).scalar_one()
+    filed = {"message_id": message_id, "sort_at": sort_at}
+    sent = _FILE_IN_SENT.rows(connection, account_id=sender_id, bcc=list(bcc) or None, **filed)
     if recipient_ids:
-        connection.execute(
-            insert(Entry),
-            [
-                {
-                    "account_id": account_id,
-                    "mailbox_id": boxes[account_id, INBOX],
-                    "message_id": message_id,
-                    "seen": False,
-                    "sort_at": sort_at,
-                    "modseq": modseqs[account_id],
-                }
-                for account_id in recipient_ids
-            ],
-        )
+        _FILE_IN_INBOXES.run(connection, account_ids=list(recipient_ids), **filed)
+    entry_id: int = sent[0].id
     return entry_id
 
 
 def mark(connection: Connection, account_id: int, entry_id: int, *, seen: bool) -> bool:
     """Mark a message read or unread; False when the account has none such."""
     modseq = change(connection, [account_id])[account_id]
-    return (
-        connection.execute(
-            update(Entry)
-            .where(Entry.id == entry_id, Entry.account_id == account_id)
-            .values(seen=seen, modseq=modseq)
-        ).rowcount
-        == 1
+    changed = _MARK.run(
+        connection, account=account_id, entry_id=entry_id, is_seen=seen, counter=modseq
     )
+    return changed == 1
 
 
 def remove(connection: Connection, account_id: int, entry_id: int) -> str | None:

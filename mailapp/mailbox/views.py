@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from flask import (
@@ -28,7 +28,7 @@ from mailapp.attachments.models import Blob
 from mailapp.attachments.serving import download
 from mailapp.attachments.store import store
 from mailapp.compose import services as drafts
-from mailapp.database import now, read, write
+from mailapp.database import Query, among, now, write
 from mailapp.errors import Problem
 from mailapp.mail import addresses
 from mailapp.mail import original as originals
@@ -40,6 +40,8 @@ from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
 from mailapp.templating import escaped, filesize
 
 bp = Blueprint("mailbox", __name__)
+
+_BLOBS = Query(select(Blob.id, Blob.key).where(among(Blob.id, "ids")))
 
 # One for each application: another has another database.
 bp.record_once(lambda state: state.app.extensions.setdefault("kept-pages", KeptPages()))
@@ -78,31 +80,30 @@ def home() -> AnyResponse:
 @bp.get("/mail/<any(inbox, sent, drafts, trash):role>")
 def folder(role: str) -> str:
     """One page of a folder."""
-    with read() as connection:
-        frame = auth.signed_in(connection)
-        key = Key(frame, role, request.args.get("before"), now().date(), csrf.token())
-        make = partial(_folder_page, connection, key)
-        try:
-            # With a notice on it, which is said once, a page is not kept.
-            return make() if "_flashes" in session else _kept_pages().get(key, make)
-        except ValueError:
-            raise Problem(
-                400, "There is no such page", "The address is wrong. Begin at the newest."
-            ) from None
+    frame = auth.signed_in()
+    before, today = request.args.get("before"), now().date()
+    try:
+        return _kept(frame, (role, before, today), lambda: _folder_page(frame, role, before, today))
+    except ValueError:
+        raise Problem(
+            400, "There is no such page", "The address is wrong. Begin at the newest."
+        ) from None
 
 
-def _kept_pages() -> KeptPages:
+def _kept(frame: Frame, page: tuple[object, ...], make: Callable[[], str]) -> str:
+    """What `make` makes, or made before; not kept with a notice on it, which is said once."""
+    if "_flashes" in session:
+        return make()
     pages: KeptPages = current_app.extensions["kept-pages"]
-    return pages
+    return pages.get(Key(frame, page, csrf.token()), make)
 
 
-def _folder_page(connection: Connection, key: Key) -> str:
+def _folder_page(frame: Frame, role: str, before: str | None, today: date) -> str:
     """A folder's page; ValueError where `before` is no key of a page."""
-    frame, role = key.frame, key.role
     if role == DRAFTS:
-        page = drafts.page(connection, frame.account.id, key.before)
+        page = drafts.page(frame.account.id, before)
     else:
-        page = services.page(connection, frame.mailbox(role).id, key.before)
+        page = services.page(frame.mailbox(role).id, before)
     line = {DRAFTS: _draft_line, SENT: _sent_line}.get(role, _line)
     return render_template(
         "mailbox/folder.html",
@@ -110,22 +111,28 @@ def _folder_page(connection: Connection, key: Key) -> str:
         active=role,
         role=role,
         label=LABELS[role],
-        rows=_as_html([line(row, key.today) for row in page.rows]),
+        rows=_as_html([line(row, today) for row in page.rows]),
         next_key=page.next_key,
-        newest_url=url_for("mailbox.folder", role=role) if key.before else None,
+        newest_url=url_for("mailbox.folder", role=role) if before else None,
     )
 
 
 @bp.get("/mail/<number:entry_id>")
 def message(entry_id: int) -> str:
     """A message; opening it marks it read, which takes two statements beside the one that loads."""
-    with read() as connection:
-        frame = auth.signed_in(connection, entry_id)
+    frame = auth.signed_in(entry_id)
     opened = _opened(frame)
-    if not opened.seen and request.method == "GET":
+    if opened.seen:
+        return _kept(frame, (entry_id,), lambda: _message_page(frame, opened))
+    if request.method == "GET":
         with write() as connection:
             services.mark(connection, frame.account.id, entry_id, seen=True)
         frame = frame.with_one_read(opened.role)
+    return _message_page(frame, opened)
+
+
+def _message_page(frame: Frame, opened: Any) -> str:
+    entry_id = opened.entry_id
     return render_template(
         "mailbox/message.html",
         frame=frame,
@@ -163,9 +170,8 @@ def message(entry_id: int) -> str:
 @bp.get("/mail/<number:entry_id>/original")
 def original(entry_id: int) -> Response:
     """The message as RFC 5322 text; Bcc only in the sender's own copy."""
-    with read() as connection:
-        opened = _opened(auth.signed_in(connection, entry_id))
-        blobs = _blobs(connection, [item["blob"] for item in opened.attachments])
+    opened = _opened(auth.signed_in(entry_id))
+    blobs = _blobs([item["blob"] for item in opened.attachments])
     headers = list(opened.headers)
     if opened.bcc:
         headers.insert(_after_recipients(headers), ["Bcc", ", ".join(opened.bcc)])
@@ -194,12 +200,11 @@ def original(entry_id: int) -> Response:
 @bp.get("/mail/<number:entry_id>/attachments/<number:n>/<path:filename>")
 def attachment(entry_id: int, n: int, filename: str) -> Response:
     """The n-th attachment of a message, to who holds a copy of it; the name is for people."""
-    with read() as connection:
-        opened = _opened(auth.signed_in(connection, entry_id))
-        if not 1 <= n <= len(opened.attachments):
-            raise _not_there()
-        item = opened.attachments[n - 1]
-        key = _blobs(connection, [item["blob"]])[item["blob"]]
+    opened = _opened(auth.signed_in(entry_id))
+    if not 1 <= n <= len(opened.attachments):
+        raise _not_there()
+    item = opened.attachments[n - 1]
+    key = _blobs([item["blob"]])[item["blob"]]
     return download(item["sha256"], item["size"], key, item["filename"], item["content_type"])
 
 
@@ -230,8 +235,7 @@ def restore(entry_id: int) -> AnyResponse:
 @bp.post("/mail/<number:entry_id>/unread")
 def mark_unread(entry_id: int) -> AnyResponse:
     """Mark a message unread, and go back to its folder."""
-    with read() as connection:
-        frame = auth.signed_in(connection, entry_id)
+    frame = auth.signed_in(entry_id)
     role = _opened(frame).role
     with write() as connection:
         if not services.mark(connection, frame.account.id, entry_id, seen=False):
@@ -241,8 +245,7 @@ def mark_unread(entry_id: int) -> AnyResponse:
 
 def _change(act: Callable[[Connection, int], str | None]) -> str:
     """Do something to the signed-in person's mail; 404 where it answers None."""
-    with read() as connection:
-        frame = auth.signed_in(connection)
+    frame = auth.signed_in()
     with write() as connection:
         role = act(connection, frame.account.id)
     if role is None:
@@ -260,12 +263,9 @@ def _not_there() -> Problem:
     return Problem(404, "There is nothing here", "The address is wrong, or what was here is gone.")
 
 
-def _blobs(connection: Connection, ids: list[int]) -> dict[int, str]:
+def _blobs(ids: list[int]) -> dict[int, str]:
     """{blob id: the object's key}."""
-    if not ids:
-        return {}
-    rows = connection.execute(select(Blob.id, Blob.key).where(Blob.id.in_(ids)))
-    return {row.id: row.key for row in rows}
+    return {row.id: row.key for row in _BLOBS.read(ids=ids)} if ids else {}
 
 
 def _after_recipients(headers: list[list[str]]) -> int:

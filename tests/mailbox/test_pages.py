@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event, insert, select, text
+from sqlalchemy import event, insert, select, text
 
 from mailapp.compose import services as compose
 from mailapp.compose.models import Draft
 from mailapp.compose.services import Typed
-from mailapp.database import read, write
+from mailapp.database import engine, read, write
 from mailapp.mail.models import Message
 from mailapp.mailbox import services as mailbox
 from mailapp.mailbox.models import Entry, Mailbox
@@ -144,11 +145,11 @@ def statements(instances: list[Flask]) -> Iterator[list[str]]:
         asked.append(statement)
 
     engines = [app.extensions["database"].engine for app in instances]
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
+    for listened in engines:
+        event.listen(listened, "before_cursor_execute", note)
     yield asked
-    for engine in engines:
-        event.remove(engine, "before_cursor_execute", note)
+    for listened in engines:
+        event.remove(listened, "before_cursor_execute", note)
 
 
 def test_no_page_costs_more_than_three_statements(
@@ -218,37 +219,39 @@ def test_postgresql_reads_a_page_from_an_index(alice: Person, instances: list[Fl
                 ],
             )
             connection.execute(text("ANALYZE"))
-            frame = mailbox.load_frame(connection, me)
+        frame = mailbox.load_frame(me)
         assert frame is not None
         box = frame.mailbox("inbox").id
-        with read() as connection:
-            key: str | None = None
-            for _ in range(2):
-                with explained(connection) as plans:
-                    key = mailbox.page(connection, box, key).next_key
-                from_index("ix_entries_newest", plans)
-            key = None
-            for _ in range(2):
-                with explained(connection) as plans:
-                    key = compose.page(connection, me, key).next_key
-                from_index("ix_drafts_newest", plans)
+        key: str | None = None
+        for _ in range(2):
+            with explained() as plans:
+                key = mailbox.page(box, key).next_key
+            from_index("ix_entries_newest", plans)
+        key = None
+        for _ in range(2):
+            with explained() as plans:
+                key = compose.page(me, key).next_key
+            from_index("ix_drafts_newest", plans)
 
 
 @contextmanager
-def explained(connection: Connection) -> Iterator[list[str]]:
-    """What PostgreSQL does for each statement on the connection, told afterwards."""
-    asked: list[tuple[str, Any]] = []
+def explained() -> Iterator[list[str]]:
+    """What PostgreSQL does for each statement asked meanwhile, told afterwards."""
+    asked: list[tuple[str, list[Any]]] = []
     plans: list[str] = []
 
-    def note(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+    def note(_asking: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
         asked.append((statement, values))
 
-    event.listen(connection.engine, "before_cursor_execute", note)
+    event.listen(engine(), "before_cursor_execute", note)
     yield plans
-    event.remove(connection.engine, "before_cursor_execute", note)
-    for statement, values in asked:
-        rows = connection.exec_driver_sql(f"EXPLAIN (ANALYZE) {statement}", values)
-        plans.append("\n".join(row[0] for row in rows))
+    event.remove(engine(), "before_cursor_execute", note)
+    with read() as connection:
+        for statement, values in asked:
+            numbered = re.sub(r"\$(\d+)", r"%(value_\1)s", statement)
+            named = {f"value_{number}": value for number, value in enumerate(values, 1)}
+            rows = connection.exec_driver_sql(f"EXPLAIN (ANALYZE) {numbered}", named)
+            plans.append("\n".join(row[0] for row in rows))
 
 
 def from_index(name: str, plans: list[str]) -> None:
