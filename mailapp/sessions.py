@@ -32,7 +32,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from mailapp.database import Base, BigId, UtcDateTime, now, read, write
 from mailapp.errors import Unavailable, is_database_away
-from mailapp.redis import redis_client
+from mailapp.redis import Client, redis_client
 from mailapp.settings import Settings
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -240,14 +240,14 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
 class RedisSessions:
     """Sessions in Redis, each a key that expires, and one set of ids an account."""
 
-    def __init__(self, client: redis.Redis, lifetime: int) -> None:
+    def __init__(self, client: Client, lifetime: int) -> None:
         self.client = client
         self.lifetime = lifetime
 
     def load(self, store_id: str, *, sliding: bool) -> bytes | None:
         key = f"session:{store_id}"
-        found = self.client.getex(key, ex=self.lifetime) if sliding else self.client.get(key)
-        return cast("bytes | None", found)
+        command = ("GETEX", key, "EX", self.lifetime) if sliding else ("GET", key)
+        return cast("bytes | None", self.client.ask(*command))
 
     def create(self, store_id: str, data: bytes, lifetime: int, account_id: int | None) -> None:
         if account_id is None:
