@@ -17,12 +17,15 @@ _PAGE_POLICY = "; ".join(
     )
 )
 
-_ALWAYS = (
-    ("Content-Security-Policy", _PAGE_POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "same-origin"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-)
+_ALWAYS = [
+    (pair[0].lower(), pair)
+    for pair in (
+        ("Content-Security-Policy", _PAGE_POLICY),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    )
+]
 
 
 def init_app(app: Flask) -> None:
@@ -32,9 +35,7 @@ def init_app(app: Flask) -> None:
 
 def _set(response: Response) -> Response:
     chosen = {name.lower() for name, _ in response.headers}
-    for name, value in _ALWAYS:
-        if name.lower() not in chosen:
-            response.headers.add(name, value)
+    response.headers.extend(pair for name, pair in _ALWAYS if name not in chosen)
     if not request.path.startswith("/static/"):
         # Mail must not be readable with the Back button after a log-out.
         response.headers.setdefault("Cache-Control", "no-store")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
-from pythonjsonlogger.msgspec import MsgspecFormatter
+import msgspec
 
 from mailapp.settings import Settings
 from mailapp.telemetry.requests import request_id
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 # A password inside a URL, as libraries like to quote it in their errors.
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
@@ -20,24 +24,46 @@ _VALUES = re.compile(
 )
 
 
-class JsonLines(MsgspecFormatter):
+# What every record has; anything else in one was given as `extra`.
+_OF_EVERY_RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
+
+
+class JsonLines(logging.Formatter):
     """timestamp (ISO 8601, UTC), level, logger, message, instance, request_id, whatever the caller
     gave as `extra`, and an exception with its traceback as the one field `exception`."""
 
     def __init__(self, instance: str) -> None:
-        super().__init__(
-            ["levelname", "name", "message", "request_id"],
-            rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
-            static_fields={"instance": instance},
-            timestamp=True,
-        )
+        super().__init__()
+        self._instance = instance
 
-    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        for field in ("message", "exception"):
-            if isinstance(log_data.get(field), str):
-                text = _URL_PASSWORD.sub(r"\1:***@", log_data[field])
-                log_data[field] = _VALUES.sub(r"\1\2***", text)
-        return {"timestamp": log_data.pop("timestamp"), **log_data}
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line. What JSON has no form for is written as Python shows it."""
+        line: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _without_secrets(record.getMessage()),
+            "instance": self._instance,
+            "request_id": request_id(),
+        }
+        for name, value in record.__dict__.items():
+            if name not in _OF_EVERY_RECORD:
+                line[name] = value
+        if record.exc_info:
+            line["exception"] = _without_secrets(self.formatException(record.exc_info))
+        try:
+            return _encode(line).decode()
+        except (TypeError, ValueError):
+            # Such as half a surrogate pair in a path, which UTF-8 has no bytes for.
+            return json.dumps(line, default=str)
+
+
+def _without_secrets(text: str) -> str:
+    if "://" in text:
+        text = _URL_PASSWORD.sub(r"\1:***@", text)
+    if "[parameters: " in text or "DETAIL: " in text:
+        text = _VALUES.sub(r"\1\2***", text)
+    return text
 
 
 def configure_logging(settings: Settings) -> None:
@@ -49,7 +75,6 @@ def configure_logging(settings: Settings) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(settings.instance_name))
-    handler.addFilter(_name_request)
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -62,8 +87,3 @@ def configure_logging(settings: Settings) -> None:
     # in Python's logging HOWTO).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
-
-
-def _name_request(record: logging.LogRecord) -> bool:
-    record.request_id = request_id()
-    return True
