@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, g, session
+from flask import Flask, current_app, g, request, session
 from flask_wtf.csrf import CSRFProtect, generate_csrf, validate_csrf
 from itsdangerous import URLSafeTimedSerializer
 from wtforms.validators import ValidationError
@@ -20,8 +20,15 @@ def init_app(app: Flask) -> None:
     """Refuse every POST without a valid token, but to exempt views."""
     # A token is good as long as the session it belongs to: a page may stay open all day.
     app.config["WTF_CSRF_TIME_LIMIT"] = None
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # here, where most requests need no more of it
     _protect.init_app(app)
+    app.before_request(_check)
     app.context_processor(lambda: {"csrf_token": token})
+
+
+def _check() -> None:
+    if request.method in current_app.config["WTF_CSRF_METHODS"]:
+        _protect.protect(apply_exemptions=True)
 
 
 def exempt(view: View) -> View:

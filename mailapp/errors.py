@@ -13,6 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+from mailapp.telemetry import request_id
+
 Part = Literal["database", "redis", "attachments"]
 
 # Long enough for a part to be restarted, short enough that a person waits for it.
@@ -90,7 +92,7 @@ def page(
 ) -> Response:
     """An error as a page or as JSON; `typed` is what the person wrote, given back to them."""
     response = make_response(
-        jsonify(error=text, title=title, request_id=g.get("request_id"))
+        jsonify(error=text, title=title, request_id=request_id())
         if wants_json()
         else render_template(
             "errors/error.html",

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask, g
 
 from mailapp.settings import Settings
+from mailapp.telemetry import request_id
 from mailapp.templating import filesize
 
 
@@ -22,4 +23,4 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.context_processor
     def _shown() -> dict[str, Any]:
-        return {**constant, "request_id": g.get("request_id"), "frame": g.get("frame")}
+        return {**constant, "request_id": request_id(), "frame": g.get("frame")}

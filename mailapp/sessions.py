@@ -146,7 +146,7 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
     def save_session(self, app: Flask, session: UserSession, response: Response) -> None:
         """Write what changed, and set the cookie when the id is new."""
         if session.accessed or session.modified:
-            response.vary.add("Cookie")
+            response.headers.add("Vary", "Cookie")
         if not session.modified or session.aside or session.failure is not None:
             return
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, appcontext_pushed, g, request, request_started
+from flask import Flask, request
 from werkzeug.wsgi import get_path_info
 
 from mailapp.settings import Settings
@@ -39,14 +39,14 @@ def request_id() -> str | None:
 
 
 def init_app(app: Flask) -> None:
-    """Stamp every answer with X-Request-ID and X-Served-By, log it, and offer `g.request_id`.
+    """Stamp every answer with X-Request-ID and X-Served-By, and log it.
 
     To be called last, so that it wraps all other WSGI middleware and stamps their answers too.
     """
     settings: Settings = app.extensions["settings"]
     app.wsgi_app = Stamp(app, app.wsgi_app, settings.instance_name)  # type: ignore[method-assign]
-    appcontext_pushed.connect(_offer_id, app)
-    request_started.connect(_note_route, app)
+    # The first of all, so that it is known also where one of the others refuses the request.
+    app.before_request_funcs.setdefault(None, []).insert(0, _note_route)
 
 
 class Stamp:
@@ -177,16 +177,12 @@ def _watched(body: Iterable[bytes], line: _AccessLine, environ: WSGIEnvironment)
     return _Body(body, line)
 
 
-def _offer_id(sender: Flask, **_: object) -> None:
-    g.request_id = request_id()
-
-
-def _note_route(sender: Flask, **_: object) -> None:
-    rule = request.url_rule
+def _note_route() -> None:
+    rule, environ = request.url_rule, request.environ
     if rule is None:
         return
-    request.environ["mailapp.route"] = rule.rule
-    request.environ["mailapp.endpoint"] = rule.endpoint
+    environ["mailapp.route"] = rule.rule
+    environ["mailapp.endpoint"] = rule.endpoint
     name = (request.view_args or {}).get("filename")
     if isinstance(name, str) and rule.endpoint != "static":
-        request.environ["mailapp.path"] = request.path.removesuffix(name) + "*"
+        environ["mailapp.path"] = request.path.removesuffix(name) + "*"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Response, abort, g
+from flask import Flask, Response, abort
 from werkzeug.wsgi import FileWrapper
 
 from mailapp import telemetry
@@ -27,7 +27,7 @@ def app(tmp_path: Path) -> Flask:
     @app.get("/id")
     def own_id() -> str:
         logging.getLogger("mailapp.test").info("inside, %s", request_id())
-        return str(g.request_id)
+        return str(request_id())
 
     @app.get("/fails")
     def fails() -> str:
