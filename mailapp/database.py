@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import time
 from collections import deque, namedtuple
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,6 +49,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from mailapp.settings import Settings
 from mailapp.turnstile import Hangs, Turnstile
+
+# Seconds in which no server that was stopped serves again.
+MOMENT = 0.05
 
 # SQLite counts rows only in an INTEGER key, PostgreSQL has room for more in a BIGINT.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -191,7 +195,7 @@ class Query:
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
         """The rows, on this connection and in its transaction. Raises what SQLAlchemy raises."""
         if connection.dialect.name != "postgresql":
-            return list(connection.execute(self._statement, values).all())
+            return list(map(self._row._make, connection.execute(self._statement, values)))
         with _driver(connection, self._sql) as driver:
             return self._converted(driver, self._result(driver, connection, values))
 
@@ -364,6 +368,7 @@ class _PatientConnection(psycopg.Connection[Any]):
     turnstile: Turnstile
     prepared: dict[Query, bytes]
     _ready: select.poll | None = None
+    _answered_at = 0.0
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
@@ -378,8 +383,11 @@ class _PatientConnection(psycopg.Connection[Any]):
         """Whether the server has closed it (a restart, a failover).
 
         An idle connection has nothing to say, so one that can be read was closed: the pool opens
-        another before any statement is lost to it. Unlike a ping, this costs no round trip.
+        another before any statement is lost to it. Unlike a ping, this costs no round trip; and
+        where it was used a moment ago, no server can have come back since.
         """
+        if time.monotonic() - self._answered_at < MOMENT:
+            return self.closed
         if self._ready is None:
             self._ready = select.poll()  # select() can't look at a descriptor above 1023
             self._ready.register(self.fileno(), select.POLLIN)
@@ -388,6 +396,7 @@ class _PatientConnection(psycopg.Connection[Any]):
     def result(self) -> PGresult:
         """The answer to what was just sent; raises psycopg.Error."""
         result: PGresult = self.wait(generators.execute(self.pgconn))[-1]
+        self._answered_at = time.monotonic()
         if result.status not in _GOOD:
             raise psycopg.errors.error_from_result(result)
         return result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 from typing import Any
 
@@ -50,11 +52,18 @@ class Client(redis.Redis):
         """
         connection = getattr(self._own, "connection", None)
         if connection is None:
-            connection = self._own.connection = self.connection_pool.make_connection()
+            made: Any = self.connection_pool.make_connection()
+            made.register_connect_callback(self._leave_time_to_kernel)
+            connection = self._own.connection = made
 
         def exchange() -> Any:
-            connection.send_command(*command)
-            return connection.read_response()
+            try:
+                connection.send_command(*command)
+                return connection.read_response()
+            except redis.ConnectionError as error:
+                if isinstance(error.__context__, BlockingIOError):  # the kernel's time is over
+                    raise redis.TimeoutError("Redis did not answer in time") from None
+                raise
 
         try:
             with self._turnstile.passed():
@@ -70,6 +79,19 @@ class Client(redis.Redis):
                 return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except Hangs:
             raise redis.TimeoutError("Redis does not answer") from None
+
+    def _leave_time_to_kernel(self, connection: Any) -> None:
+        """Have the kernel bound each wait: for Python's own bound, every call is two.
+
+        Not where there is TLS in between, which would take the end of the time for a fault.
+        """
+        opened = connection._sock
+        if type(opened) is socket.socket:
+            seconds = opened.gettimeout() or 0.0
+            bound = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+            opened.settimeout(None)
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -45,7 +45,7 @@ from mailapp.compose.services import (
     Written,
 )
 from mailapp.errors import Problem, Unavailable
-from mailapp.mailbox.services import Frame, load_frame
+from mailapp.mailbox.services import Frame, load_frame, read_whole
 from mailapp.settings import current_settings
 from mailapp.templating import filesize
 
@@ -146,14 +146,15 @@ def new() -> Response:
         raise Problem(
             404, "There is nothing here", "The address is wrong, or what was here is gone."
         )
+    source = read_whole(frame.opened) if frame.opened else None
     key = DraftKey(
         frame.account.id,
         frame.account.session_epoch,
         uuid.uuid4(),
         mode,
-        frame.opened.message_id if frame.opened else None,
+        source.message_id if source else None,
     )
-    written = services.prepare(frame.opened, key, frame.account.address)
+    written = services.prepare(source, key, frame.account.address)
     if not mode and request.args.get("to"):
         written = Written(Typed(to=request.args["to"]), written.files, None)
     return _page(frame, key, written)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mailapp.mailbox.services import Frame
+from mailapp.mailbox.services import AccountView, MailboxView
 
 # Pages kept in each process, most of them of some 20 KB: those that are looked at again and again.
 MOST = 128
@@ -21,10 +21,11 @@ TOO_LARGE = 128 * 1024
 
 
 class Key(NamedTuple):
-    """All that a page depends on: the frame, whatever tells the account's pages apart, and the
-    visitor's token in the forms on it."""
+    """All that a page depends on: the frame but for its message, which is as old as the account's
+    modseq; whatever tells the account's pages apart; the visitor's token in the forms on it."""
 
-    frame: Frame
+    account: AccountView
+    mailboxes: tuple[MailboxView, ...]
     page: tuple[object, ...]
     token: str
 

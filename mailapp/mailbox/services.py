@@ -6,18 +6,21 @@ one account come one after the other, deadlocks can't arise, and the change coun
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
     Select,
+    Text,
     and_,
     bindparam,
+    cast,
     delete,
     false,
     func,
@@ -44,8 +47,7 @@ PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class MailboxView:
+class MailboxView(NamedTuple):
     """A folder as the page's frame shows it."""
 
     id: int
@@ -55,8 +57,7 @@ class MailboxView:
     unread: int
 
 
-@dataclass(frozen=True)
-class AccountView:
+class AccountView(NamedTuple):
     """Who is signed in."""
 
     id: int
@@ -66,13 +67,12 @@ class AccountView:
     modseq: int
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """What every page of a signed-in person shows, and the message it opens, if it opens one."""
 
     account: AccountView
     mailboxes: tuple[MailboxView, ...]
-    opened: Any = field(compare=False)  # what it says is as old as the account's modseq
+    opened: Any
 
     def mailbox(self, role: str) -> MailboxView:
         """The folder of that role."""
@@ -80,12 +80,11 @@ class Frame:
 
     def with_one_read(self, role: str) -> Frame:
         """The frame after one unread message of that folder was read."""
-        return replace(
-            self,
+        return self._replace(
             mailboxes=tuple(
-                replace(mailbox, unread=mailbox.unread - 1) if mailbox.role == role else mailbox
+                mailbox._replace(unread=mailbox.unread - 1) if mailbox.role == role else mailbox
                 for mailbox in self.mailboxes
-            ),
+            )
         )
 
 
@@ -125,15 +124,15 @@ _FRAME_WITH_MESSAGE = Query(
     _select_frame.add_columns(
         Entry.id.label("entry_id"),
         Entry.seen,
-        Entry.bcc,
+        cast(Entry.bcc, Text).label("bcc"),  # as text: most pages are kept, so few need them read
         Message.id.label("message_id"),
         Message.created_at,
-        Message.headers,
+        cast(Message.headers, Text).label("headers"),
         Message.subject,
         Message.from_name,
         Message.from_address,
         Message.text_body,
-        Message.attachments,
+        cast(Message.attachments, Text).label("attachments"),
     )
     .outerjoin(Entry, and_(Entry.id == bindparam("entry_id"), Entry.mailbox_id == Mailbox.id))
     .outerjoin(Message, Message.id == Entry.message_id)
@@ -239,7 +238,8 @@ def create_mailboxes(connection: Connection, account_id: int) -> None:
 def load_frame(account_id: int, entry_id: int | None = None) -> Frame | None:
     """The frame of an account's pages, in one statement; None when it is gone or disabled.
 
-    With `entry_id` also that message: `opened` is None where the account has none such.
+    With `entry_id` also that message, for `read_whole`; `opened` is None where the account has none
+    such.
     """
     if entry_id is None:
         rows = _FRAME.read(account_id=account_id)
@@ -247,23 +247,30 @@ def load_frame(account_id: int, entry_id: int | None = None) -> Frame | None:
         rows = _FRAME_WITH_MESSAGE.read(account_id=account_id, entry_id=entry_id)
     if not rows:
         return None
-    by_role = {row.role: row for row in rows}
-    first = rows[0]
+    account = rows[0]
+    boxes = {
+        row.role: MailboxView(row.mailbox_id, row.role, LABELS[row.role], row.total, row.unread)
+        for row in rows
+    }
+    boxes[DRAFTS] = boxes[DRAFTS]._replace(total=account.drafts)
+    opened = None
+    if entry_id is not None:
+        opened = next((row for row in rows if row.entry_id is not None), None)
     return Frame(
-        account=AccountView(first.id, first.address, first.name, first.session_epoch, first.modseq),
-        mailboxes=tuple(
-            MailboxView(
-                row.mailbox_id,
-                role,
-                LABELS[role],
-                row.drafts if role == DRAFTS else row.total,
-                0 if role == DRAFTS else row.unread,
-            )
-            for role, row in ((role, by_role[role]) for role in ROLES)
+        AccountView(
+            account.id, account.address, account.name, account.session_epoch, account.modseq
         ),
-        opened=None
-        if entry_id is None
-        else next((row for row in rows if row.entry_id is not None), None),
+        tuple([boxes[role] for role in ROLES]),
+        opened,
+    )
+
+
+def read_whole(opened: Any) -> Any:
+    """The message of a frame, with its headers, attachments and Bcc as lists (see Message)."""
+    return opened._replace(
+        headers=json.loads(opened.headers),
+        attachments=json.loads(opened.attachments),
+        bcc=json.loads(opened.bcc or "[]"),
     )
 
 

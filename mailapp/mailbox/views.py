@@ -95,7 +95,7 @@ def _kept(frame: Frame, page: tuple[object, ...], make: Callable[[], str]) -> st
     if "_flashes" in session:
         return make()
     pages: KeptPages = current_app.extensions["kept-pages"]
-    return pages.get(Key(frame, page, csrf.token()), make)
+    return pages.get(Key(frame.account, frame.mailboxes, page, csrf.token()), make)
 
 
 def _folder_page(frame: Frame, role: str, before: str | None, today: date) -> str:
@@ -123,15 +123,16 @@ def message(entry_id: int) -> str:
     frame = auth.signed_in(entry_id)
     opened = _opened(frame)
     if opened.seen:
-        return _kept(frame, (entry_id,), lambda: _message_page(frame, opened))
+        return _kept(frame, (entry_id,), lambda: _message_page(frame))
     if request.method == "GET":
         with write() as connection:
             services.mark(connection, frame.account.id, entry_id, seen=True)
         frame = frame.with_one_read(opened.role)
-    return _message_page(frame, opened)
+    return _message_page(frame)
 
 
-def _message_page(frame: Frame, opened: Any) -> str:
+def _message_page(frame: Frame) -> str:
+    opened = services.read_whole(frame.opened)
     entry_id = opened.entry_id
     return render_template(
         "mailbox/message.html",
@@ -144,7 +145,7 @@ def _message_page(frame: Frame, opened: Any) -> str:
         from_address=opened.from_address,
         to=_people(header(opened.headers, "To")),
         cc=_people(header(opened.headers, "Cc")),
-        bcc=_people(", ".join(opened.bcc or ())),
+        bcc=_people(", ".join(opened.bcc)),
         when_iso=opened.created_at.isoformat(),
         when_text=f"{opened.created_at:%A, %d %B %Y, %H:%M} UTC",
         text_body=opened.text_body,
@@ -170,7 +171,7 @@ def _message_page(frame: Frame, opened: Any) -> str:
 @bp.get("/mail/<number:entry_id>/original")
 def original(entry_id: int) -> Response:
     """The message as RFC 5322 text; Bcc only in the sender's own copy."""
-    opened = _opened(auth.signed_in(entry_id))
+    opened = services.read_whole(_opened(auth.signed_in(entry_id)))
     blobs = _blobs([item["blob"] for item in opened.attachments])
     headers = list(opened.headers)
     if opened.bcc:
@@ -200,7 +201,7 @@ def original(entry_id: int) -> Response:
 @bp.get("/mail/<number:entry_id>/attachments/<number:n>/<path:filename>")
 def attachment(entry_id: int, n: int, filename: str) -> Response:
     """The n-th attachment of a message, to who holds a copy of it; the name is for people."""
-    opened = _opened(auth.signed_in(entry_id))
+    opened = services.read_whole(_opened(auth.signed_in(entry_id)))
     if not 1 <= n <= len(opened.attachments):
         raise _not_there()
     item = opened.attachments[n - 1]
