@@ -6,7 +6,7 @@ import select
 import time
 from collections import deque, namedtuple
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -192,30 +192,31 @@ class Query:
         except psycopg.Error as error:
             raise _reported(error, self._sql) from error
 
-    def rows(self, connection: Connection, **values: Any) -> list[Any]:
-        """The rows, on this connection and in its transaction. Raises what SQLAlchemy raises."""
-        if connection.dialect.name != "postgresql":
-            return list(map(self._row._make, connection.execute(self._statement, values)))
-        with _driver(connection, self._sql) as driver:
-            return self._converted(driver, self._result(driver, connection, values))
+    def rows(self, inside: Transaction, **values: Any) -> list[Any]:
+        """The rows, in this transaction. Raises what SQLAlchemy raises."""
+        if isinstance(inside, Connection) and inside.dialect.name != "postgresql":
+            return list(map(self._row._make, inside.execute(self._statement, values)))
+        with _driver(inside, self._sql) as driver:
+            return self._converted(driver, self._result(driver, inside, values))
 
-    def run(self, connection: Connection, **values: Any) -> int:
+    def run(self, inside: Transaction, **values: Any) -> int:
         """Execute what returns no rows: how many it changed. Raises what SQLAlchemy raises."""
-        if connection.dialect.name != "postgresql":
-            return connection.execute(self._statement, values).rowcount
-        with _driver(connection, self._sql) as driver:
-            return self._result(driver, connection, values).command_tuples or 0
+        if isinstance(inside, Connection) and inside.dialect.name != "postgresql":
+            return inside.execute(self._statement, values).rowcount
+        with _driver(inside, self._sql) as driver:
+            return self._result(driver, inside, values).command_tuples or 0
 
     def _result(
-        self, driver: _PatientConnection, asking: Engine | Connection, values: Mapping[str, Any]
+        self, driver: _PatientConnection, inside: Transaction | Engine, values: Mapping[str, Any]
     ) -> PGresult:
         given = [
             process(values.get(name, constant)) if process else values.get(name, constant)
             for name, constant, process in self._places
         ]
         # Who listens to what SQLAlchemy executes, such as tests that count, hears of this too.
-        for listener in asking.dispatch.before_cursor_execute:
-            listener(asking, None, self._sql, given, None, False)
+        heard = _database().engine if isinstance(inside, _PatientConnection) else inside
+        for listener in heard.dispatch.before_cursor_execute:
+            listener(heard, None, self._sql, given, None, False)
         name = driver.prepared.get(self)
         if name is None:
             name = b"query_%d" % len(driver.prepared)
@@ -265,6 +266,28 @@ def write() -> Iterator[Connection]:
     """A connection in one transaction: committed at the end, rolled back by an exception."""
     with _database().engine.begin() as connection:
         yield connection
+
+
+@contextmanager
+def transaction() -> Iterator[Transaction]:
+    """As `write`, for Queries alone, without SQLAlchemy's part of it. Raises the same."""
+    pool = _database().engine.pool
+    if not isinstance(pool, _Idle):
+        with write() as connection:
+            yield connection
+        return
+    try:
+        with pool.taken() as driver:
+            driver.command(b"BEGIN")
+            try:
+                yield driver
+            except BaseException:
+                with suppress(psycopg.Error):  # a connection that is gone has ended it already
+                    driver.rollback()
+                raise
+            driver.command(b"COMMIT")
+    except psycopg.Error as error:
+        raise _reported(error, "BEGIN or COMMIT") from error
 
 
 def now() -> datetime:
@@ -429,14 +452,18 @@ class _Idle(Pool):
     @contextmanager
     def taken(self) -> Iterator[_PatientConnection]:
         """One of them for a single statement, without SQLAlchemy's own wrapping. psycopg.Error."""
-        record = cast(Any, self._do_get())
+        record, clean = cast(Any, self._do_get()), False
         try:
             driver: _PatientConnection = record.get_connection()
             if driver.was_closed():  # by itself too, when an answer did not come
                 record.invalidate()
                 driver = record.get_connection()
             yield driver
+            if driver.pgconn.transaction_status == TransactionStatus.IDLE:
+                clean = True
         finally:
+            if not clean:  # closed, or left in the middle of something
+                record.invalidate()
             self._do_return_conn(record)
 
     def _do_get(self) -> ConnectionPoolEntry:
@@ -464,15 +491,22 @@ class _Idle(Pool):
         return f"{len(self._records)} idle connections"
 
 
+# What Queries are executed in: SQLAlchemy's connection with its transaction, or psycopg's.
+Transaction = Connection | _PatientConnection
+
+
 @contextmanager
-def _driver(connection: Connection, sql: str) -> Iterator[_PatientConnection]:
-    """psycopg's connection under SQLAlchemy's; what fails in here is raised as SQLAlchemy does."""
-    driver = cast(_PatientConnection, connection.connection.driver_connection)
+def _driver(inside: Transaction, sql: str) -> Iterator[_PatientConnection]:
+    """psycopg's connection of a transaction; what fails in here is raised as SQLAlchemy does."""
+    if isinstance(inside, _PatientConnection):
+        driver = inside
+    else:
+        driver = cast(_PatientConnection, inside.connection.driver_connection)
     try:
         yield driver
     except psycopg.Error as error:
-        if driver.closed:
-            connection.invalidate(error)
+        if driver.closed and isinstance(inside, Connection):
+            inside.invalidate(error)
         raise _reported(error, sql) from error
 
 

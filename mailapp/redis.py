@@ -44,7 +44,7 @@ class Client(redis.Redis):
         self._once_more = Retry(NoBackoff(), 1)
         self._own = threading.local()
 
-    def ask(self, *command: str | int) -> Any:
+    def ask(self, *command: str | bytes | int) -> Any:
         """The answer to one command as Redis gives it, for what every request asks.
 
         Without the pool, statistics and conversions of redis-py's commands, which take more of the

@@ -262,7 +262,7 @@ class RedisSessions:
             pipe.execute()
 
     def replace(self, store_id: str, data: bytes, lifetime: int) -> None:
-        self.client.set(f"session:{store_id}", data, ex=lifetime, xx=True)
+        self.client.ask("SET", f"session:{store_id}", data, "EX", lifetime, "XX")
 
     def delete(self, store_id: str, account_id: int | None) -> bool:
         if account_id is None:

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mailapp.accounts import passwords
 from mailapp.accounts.models import Account
-from mailapp.database import Query, among, now, read, write
+from mailapp.database import Query, Transaction, among, now, read, write
 from mailapp.mail.addresses import Address, AddressError, parse
 from mailapp.mailbox.services import create_mailboxes
 from mailapp.settings import current_settings
@@ -206,11 +206,11 @@ def list_all() -> list[Listed]:
         return [Listed(*row) for row in rows]
 
 
-def find_receiving(connection: Connection, wanted: list[Address]) -> dict[str, int]:
+def find_receiving(inside: Transaction, wanted: list[Address]) -> dict[str, int]:
     """{canonical address: account id} of those among `wanted` that receive mail here."""
     if not wanted:
         return {}
-    rows = _RECEIVING.rows(connection, addresses=sorted({address.canonical for address in wanted}))
+    rows = _RECEIVING.rows(inside, addresses=sorted({address.canonical for address in wanted}))
     return {row.address: row.id for row in rows}
 
 

@@ -10,12 +10,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailapp.attachments.models import Blob
 from mailapp.attachments.store import Stored, StoreUnavailable, store
-from mailapp.database import Query, now
+from mailapp.database import Query, Transaction, now
 
 logger = logging.getLogger(__name__)
 
@@ -50,14 +50,14 @@ class Registered:
     surplus: bool
 
 
-def register(connection: Connection, stored: Stored) -> Registered:
+def register(inside: Transaction, stored: Stored) -> Registered:
     """Name a stored object in the table, or find the row that names equal content already.
 
     Inside a `write` transaction, best the one that makes the reference too: the row then can't be
     collected in between. Where `surplus` is true, `discard` the object once that is committed.
     """
     found = _REGISTER.rows(
-        connection, sha256=stored.sha256, size=stored.size, key=stored.key, now=now()
+        inside, sha256=stored.sha256, size=stored.size, key=stored.key, now=now()
     )[0]
     return Registered(blob_id=found.id, surplus=found.key != stored.key)
 

@@ -25,7 +25,7 @@ from mailapp.attachments.serving import clean_filename, safe_type
 from mailapp.attachments.store import Stored
 from mailapp.compose.keys import DraftKey, Mode
 from mailapp.compose.models import Draft, DraftAttachment
-from mailapp.database import Query, now, read, write
+from mailapp.database import Query, Transaction, now, read, transaction, write
 from mailapp.mail import addresses
 from mailapp.mail import services as mail
 from mailapp.mail.addresses import Address, AddressError
@@ -118,6 +118,8 @@ _INSERT_FILE = Query(
         }
     )
 )
+
+_SOURCE = Query(select(Message).where(Message.id == bindparam("message_id")))
 
 _select_rows = (
     select(
@@ -270,18 +272,18 @@ def save(
     `key` proves was given to this person. Raises AlreadySent, NotYours, and Discarded where a
     page saves `by_itself` what was discarded; when the person saves, it is a draft again.
     """
-    with write() as connection:
-        state = _take(connection, account_id, draft_id)
+    with transaction() as inside:
+        state = _take(inside, account_id, draft_id)
         moment = now()
         if state.owner_id is None:
-            _create(connection, account_id, draft_id, typed, key, moment, state.address)
+            _create(inside, account_id, draft_id, typed, key, moment, state.address)
         elif state.discarded_at is not None and by_itself:
             raise Discarded
         elif typed is None:
-            _REVIVE.run(connection, draft_id=draft_id, moment=moment)
+            _REVIVE.run(inside, draft_id=draft_id, moment=moment)
         else:
             values = {f"typed_{name}": value for name, value in typed.values().items()}
-            _WRITE.run(connection, draft_id=draft_id, moment=moment, **values)
+            _WRITE.run(inside, draft_id=draft_id, moment=moment, **values)
         return moment
 
 
@@ -299,12 +301,12 @@ def attach(
     """
     file = File(attachment_id, clean_filename(filename), safe_type(content_type), stored.size)
     try:
-        with write() as connection:
-            known = _take(connection, account_id, draft_id, attachment_id)
+        with transaction() as inside:
+            known = _take(inside, account_id, draft_id, attachment_id)
             _must_exist(known)
             if known.id is None:
-                registered = register(connection, stored)
-                _insert_file(connection, draft_id, file, registered.blob_id, now())
+                registered = register(inside, stored)
+                _insert_file(inside, draft_id, file, registered.blob_id, now())
                 surplus = registered.surplus
             elif known.draft_id != draft_id:
                 raise NotYours
@@ -355,22 +357,22 @@ def send(account_id: int, draft_id: uuid.UUID, typed: Typed | None = None) -> in
     A draft that has been sent already is the same send: the same id again, None where the sender
     has deleted that copy since. Raises Unsendable, with the draft left as it was, or NotYours.
     """
-    with write() as connection:
+    with transaction() as inside:
         try:
             if typed is None:
-                typed = _typed_before(connection, account_id, draft_id)
+                typed = _typed_before(inside, account_id, draft_id)
             # Before any account is locked, because it says which: all of them at once, in order.
-            letter, recipients, mistakes = _addressed(connection, typed)
+            letter, recipients, mistakes = _addressed(inside, typed)
             if mistakes:
-                _look(connection, account_id, draft_id)
+                _look(inside, account_id, draft_id)
                 raise Unsendable(mistakes)
-            change(connection, [account_id, *recipients])
-            state = _look(connection, account_id, draft_id)
+            change(inside, [account_id, *recipients])
+            state = _look(inside, account_id, draft_id)
         except AlreadySent as sent:
             # Also by the same press made twice, while this waited for its people.
-            return sent_entry(connection, account_id, sent.message_id)
+            return sent_entry(inside, account_id, sent.message_id)
         _must_exist(state)
-        return _send(connection, account_id, draft_id, letter, recipients, state)
+        return _send(inside, account_id, draft_id, letter, recipients, state)
 
 
 def sent_copy(account_id: int, draft_id: uuid.UUID) -> int | None:
@@ -407,18 +409,18 @@ def page(account_id: int, before: str | None) -> Page:
 
 
 def _take(
-    connection: Connection,
+    inside: Transaction,
     account_id: int,
     draft_id: uuid.UUID,
     attachment_id: uuid.UUID | None = None,
 ) -> Any:
     """Hold the owner's row, then see how it stands with the draft, as `_look` does."""
-    change(connection, [account_id])
-    return _look(connection, account_id, draft_id, attachment_id)
+    change(inside, [account_id])
+    return _look(inside, account_id, draft_id, attachment_id)
 
 
 def _look(
-    connection: Connection,
+    inside: Transaction,
     account_id: int,
     draft_id: uuid.UUID,
     attachment_id: uuid.UUID | None = None,
@@ -429,10 +431,10 @@ def _look(
     and NotYours where the draft is another's.
     """
     if attachment_id is None:
-        rows = _STATE.rows(connection, account_id=account_id, draft_id=draft_id)
+        rows = _STATE.rows(inside, account_id=account_id, draft_id=draft_id)
     else:
         rows = _STATE_WITH_FILE.rows(
-            connection, account_id=account_id, draft_id=draft_id, attachment_id=attachment_id
+            inside, account_id=account_id, draft_id=draft_id, attachment_id=attachment_id
         )
     state = rows[0]
     if state.sent_id is not None and state.sender_id == account_id:
@@ -448,7 +450,7 @@ def _must_exist(state: Any) -> None:
 
 
 def _create(
-    connection: Connection,
+    inside: Transaction,
     account_id: int,
     draft_id: uuid.UUID,
     typed: Typed | None,
@@ -460,12 +462,11 @@ def _create(
         raise NotYours
     message = None
     if key.mode:
-        message = connection.execute(
-            select(Message).where(Message.id == key.source_id)
-        ).one_or_none()
+        found = _SOURCE.rows(inside, message_id=key.source_id)
+        message = found[0] if found else None
     source = _source(message, key, me)
     _INSERT.run(
-        connection,
+        inside,
         id=draft_id,
         account_id=account_id,
         **(source.typed if typed is None else typed).values(),
@@ -482,7 +483,7 @@ def _create(
         )
         # A microsecond apart, because files are listed in the order in which they were attached.
         _insert_file(
-            connection, draft_id, file, attachment["blob"], moment + timedelta(microseconds=number)
+            inside, draft_id, file, attachment["blob"], moment + timedelta(microseconds=number)
         )
 
 
@@ -500,10 +501,10 @@ def _set_discarded(
 
 
 def _insert_file(
-    connection: Connection, draft_id: uuid.UUID, file: File, blob_id: int, moment: datetime
+    inside: Transaction, draft_id: uuid.UUID, file: File, blob_id: int, moment: datetime
 ) -> None:
     _INSERT_FILE.run(
-        connection,
+        inside,
         id=file.id,
         draft_id=draft_id,
         blob_id=blob_id,
@@ -641,15 +642,15 @@ class _Letter:
     body: str
 
 
-def _typed_before(connection: Connection, account_id: int, draft_id: uuid.UUID) -> Typed:
+def _typed_before(inside: Transaction, account_id: int, draft_id: uuid.UUID) -> Typed:
     """What the draft says now. Raises AlreadySent or NotYours."""
-    drafts = _DRAFT.rows(connection, account_id=account_id, draft_id=draft_id)
+    drafts = _DRAFT.rows(inside, account_id=account_id, draft_id=draft_id)
     if not drafts:
-        _must_exist(_look(connection, account_id, draft_id))
+        _must_exist(_look(inside, account_id, draft_id))
     return _typed_of(drafts[0])
 
 
-def _addressed(connection: Connection, typed: Typed) -> tuple[_Letter, list[int], list[Mistake]]:
+def _addressed(inside: Transaction, typed: Typed) -> tuple[_Letter, list[int], list[Mistake]]:
     """The text as a letter, the accounts that get it, and every mistake in it."""
     mistakes: list[Mistake] = []
     fields = _recipients(typed, mistakes)
@@ -663,7 +664,7 @@ def _addressed(connection: Connection, typed: Typed) -> tuple[_Letter, list[int]
     )
     if mistakes:
         return letter, [], mistakes
-    found = find_receiving(connection, [*letter.to, *letter.cc, *letter.bcc])
+    found = find_receiving(inside, [*letter.to, *letter.cc, *letter.bcc])
     return letter, sorted(set(found.values())), _unknown(fields, found)
 
 
@@ -755,7 +756,7 @@ def _unknown(fields: Mapping[str, Sequence[Address]], found: Mapping[str, int]) 
 
 
 def _send(
-    connection: Connection,
+    inside: Transaction,
     account_id: int,
     draft_id: uuid.UUID,
     letter: _Letter,
@@ -765,7 +766,7 @@ def _send(
     """Make the message of a draft that is held and in order, and file it."""
     moment = now()
     message_id = mail.create(
-        connection,
+        inside,
         Outgoing(
             send_id=draft_id,
             sender_id=account_id,
@@ -778,20 +779,20 @@ def _send(
             references=state.references,
             attachments=[
                 Attached(file.blob_id, file.sha256, file.filename, file.content_type, file.size)
-                for file in _FILES.rows(connection, draft_id=draft_id)
+                for file in _FILES.rows(inside, draft_id=draft_id)
             ],
             date=moment,
         ),
     )
     entry_id = deliver(
-        connection,
+        inside,
         message_id,
         moment,
         sender_id=account_id,
         bcc=[str(address) for address in letter.bcc],
         recipient_ids=recipients,
     )
-    _DELETE.run(connection, draft_id=draft_id)
+    _DELETE.run(inside, draft_id=draft_id)
     return entry_id
 
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import bindparam, insert, select
 
 from mailapp.attachments.models import Blob
-from mailapp.database import Query, among
+from mailapp.database import Query, Transaction, among
 from mailapp.mail import addresses
 from mailapp.mail.addresses import Address
 from mailapp.mail.models import Message, MessageBlob
@@ -94,11 +94,11 @@ class Outgoing:
     date: datetime
 
 
-def create(connection: Connection, outgoing: Outgoing) -> int:
+def create(inside: Transaction, outgoing: Outgoing) -> int:
     """Write the message and what it refers to; its id. IntegrityError when it was sent before."""
     message_id = f"<{uuid.uuid4().hex}@{outgoing.sender.domain}>"
     rows = _INSERT.rows(
-        connection,
+        inside,
         message_id=message_id,
         send_id=outgoing.send_id,
         sender_id=outgoing.sender_id,
@@ -118,7 +118,7 @@ def create(connection: Connection, outgoing: Outgoing) -> int:
     row: int = rows[0].id
     blobs = {attached.blob_id for attached in outgoing.attachments}
     if blobs:
-        _REFER.run(connection, message_id=row, blob_ids=sorted(blobs))
+        _REFER.run(inside, message_id=row, blob_ids=sorted(blobs))
     return row
 
 

@@ -34,7 +34,7 @@ from sqlalchemy import (
 
 from mailapp.accounts.models import Account
 from mailapp.compose.models import Draft
-from mailapp.database import Query, among
+from mailapp.database import Query, Transaction, among
 from mailapp.mail.models import Message
 from mailapp.mailbox.models import Entry, Mailbox
 
@@ -221,6 +221,11 @@ _FILE_IN_INBOXES = Query(
     )
 )
 
+_SENT_ENTRY = Query(
+    select(func.min(Entry.id).label("id")).where(
+        Entry.message_id == bindparam("message_id"), Entry.account_id == bindparam("account_id")
+    )
+)
 _MARK = Query(
     update(Entry)
     .where(Entry.id == bindparam("entry_id"), Entry.account_id == bindparam("account"))
@@ -303,23 +308,22 @@ def parse_key(key: str) -> tuple[datetime, int]:
         raise ValueError("not a key of a page") from None
 
 
-def change(connection: Connection, account_ids: Iterable[int]) -> dict[int, int]:
+def change(inside: Transaction, account_ids: Iterable[int]) -> dict[int, int]:
     """Raise the accounts' change counters, and hold their rows: {account: new modseq}.
 
     Locked in the order of their ids, so that two sends to overlapping people can't deadlock.
     """
     ids = sorted(set(account_ids))
     if len(ids) == 1:
-        rows = _CHANGE_ONE.rows(connection, account_id=ids[0])
+        rows = _CHANGE_ONE.rows(inside, account_id=ids[0])
     else:
-        if connection.dialect.name == "postgresql":
-            _LOCK_MANY.rows(connection, account_ids=ids)
-        rows = _CHANGE_MANY.rows(connection, account_ids=ids)
+        _LOCK_MANY.rows(inside, account_ids=ids)
+        rows = _CHANGE_MANY.rows(inside, account_ids=ids)
     return {row.id: row.modseq for row in rows}
 
 
 def deliver(
-    connection: Connection,
+    inside: Transaction,
     message_id: int,
     sort_at: datetime,
     *,
@@ -332,19 +336,17 @@ def deliver(
     After `change` of all of them. Returns the id of the sender's entry.
     """
     filed = {"message_id": message_id, "sort_at": sort_at}
-    sent = _FILE_IN_SENT.rows(connection, account_id=sender_id, bcc=list(bcc) or None, **filed)
+    sent = _FILE_IN_SENT.rows(inside, account_id=sender_id, bcc=list(bcc) or None, **filed)
     if recipient_ids:
-        _FILE_IN_INBOXES.run(connection, account_ids=list(recipient_ids), **filed)
+        _FILE_IN_INBOXES.run(inside, account_ids=list(recipient_ids), **filed)
     entry_id: int = sent[0].id
     return entry_id
 
 
-def mark(connection: Connection, account_id: int, entry_id: int, *, seen: bool) -> bool:
+def mark(inside: Transaction, account_id: int, entry_id: int, *, seen: bool) -> bool:
     """Mark a message read or unread; False when the account has none such."""
-    modseq = change(connection, [account_id])[account_id]
-    changed = _MARK.run(
-        connection, account=account_id, entry_id=entry_id, is_seen=seen, counter=modseq
-    )
+    modseq = change(inside, [account_id])[account_id]
+    changed = _MARK.run(inside, account=account_id, entry_id=entry_id, is_seen=seen, counter=modseq)
     return changed == 1
 
 
@@ -382,13 +384,11 @@ def restore(connection: Connection, account_id: int, entry_id: int) -> str | Non
     return connection.execute(select(Mailbox.role).where(Mailbox.id == target)).scalar_one()
 
 
-def sent_entry(connection: Connection, account_id: int, message_id: int) -> int | None:
+def sent_entry(inside: Transaction, account_id: int, message_id: int) -> int | None:
     """The sender's own copy of a message, the first filed; None when they have deleted it."""
-    return connection.execute(
-        select(func.min(Entry.id)).where(
-            Entry.message_id == message_id, Entry.account_id == account_id
-        )
-    ).scalar()
+    found = _SENT_ENTRY.rows(inside, account_id=account_id, message_id=message_id)
+    entry_id: int | None = found[0].id
+    return entry_id
 
 
 def _find(

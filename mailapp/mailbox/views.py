@@ -28,7 +28,7 @@ from mailapp.attachments.models import Blob
 from mailapp.attachments.serving import download
 from mailapp.attachments.store import store
 from mailapp.compose import services as drafts
-from mailapp.database import Query, among, now, write
+from mailapp.database import Query, among, now, transaction, write
 from mailapp.errors import Problem
 from mailapp.mail import addresses
 from mailapp.mail import original as originals
@@ -125,8 +125,8 @@ def message(entry_id: int) -> str:
     if opened.seen:
         return _kept(frame, (entry_id,), lambda: _message_page(frame))
     if request.method == "GET":
-        with write() as connection:
-            services.mark(connection, frame.account.id, entry_id, seen=True)
+        with transaction() as inside:
+            services.mark(inside, frame.account.id, entry_id, seen=True)
         frame = frame.with_one_read(opened.role)
     return _message_page(frame)
 
@@ -238,8 +238,8 @@ def mark_unread(entry_id: int) -> AnyResponse:
     """Mark a message unread, and go back to its folder."""
     frame = auth.signed_in(entry_id)
     role = _opened(frame).role
-    with write() as connection:
-        if not services.mark(connection, frame.account.id, entry_id, seen=False):
+    with transaction() as inside:
+        if not services.mark(inside, frame.account.id, entry_id, seen=False):
             raise _not_there()
     return redirect(url_for("mailbox.folder", role=role), 303)
 
