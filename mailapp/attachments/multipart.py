@@ -36,6 +36,8 @@ _KEPT = MAX_HEADER_BYTES
 # How long a visitor's silence in the middle of a body may hold a thread.
 STALL_SECONDS = 30.0
 
+# The heading of a field that is neither a file nor named with anything but plain letters.
+_PLAIN_FIELD = re.compile(rb'Content-Disposition: form-data; name="([A-Za-z0-9_]+)"\r\n\r\n')
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 
 FormFields = MultiDict[str, str]
@@ -231,6 +233,11 @@ class _Form:
         """A part's name, its file name if it is a file, and its type."""
         headers: dict[str, str] = {}
         total = MAX_HEADER_BYTES
+        plain = _PLAIN_FIELD.match(self._buffer, self._start, self._end)
+        if plain:  # what nearly all are, for a tenth of what reading them costs
+            self._count(plain.end() - self._start)
+            self._start = plain.end()
+            return plain[1].decode("ascii"), None, ""
         while line := self._upto(b"\r\n", total):
             total -= len(line)
             name, _, value = line.decode("utf-8", "replace").partition(":")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -38,7 +39,7 @@ class DraftKey:
 
     def sign(self) -> str:
         """The key as text for a form."""
-        return _serializer().dumps(
+        return _serializer(current_settings().secret_key).dumps(
             [self.account_id, self.epoch, self.draft_id.hex, self.mode, self.source_id]
         )
 
@@ -46,12 +47,15 @@ class DraftKey:
 def read_key(text: str, draft_id: uuid.UUID) -> DraftKey | None:
     """The key in `text`, if this service signed it for that draft and it is not too old."""
     try:
-        account_id, epoch, draft, mode, source_id = _serializer().loads(text, max_age=_GOOD_FOR)
+        account_id, epoch, draft, mode, source_id = _serializer(
+            current_settings().secret_key
+        ).loads(text, max_age=_GOOD_FOR)
     except BadSignature:
         return None
     key = DraftKey(account_id, epoch, uuid.UUID(draft), mode, source_id)
     return key if key.draft_id == draft_id else None
 
 
-def _serializer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_settings().secret_key, salt="draft")
+@lru_cache(maxsize=1)
+def _serializer(secret_key: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(secret_key, salt="draft")

@@ -8,7 +8,7 @@ does a session that has ended: the draft's key lets the same form still be saved
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -440,9 +440,13 @@ def _again(submitted: _Submitted, mistakes: list[Mistake], status: int) -> Respo
 
 
 def _page(
-    frame: Frame, key: DraftKey, written: Written, mistakes: list[Mistake] | None = None
+    frame: Frame, key: DraftKey, written: Written, mistakes: Sequence[Mistake] = ()
 ) -> Response:
     typed = written.typed
+    problems: dict[str, str] = {}
+    for mistake in mistakes:
+        before = problems.get(mistake.field)
+        problems[mistake.field] = f"{before} {mistake.message}" if before else mistake.message
     shown: dict[str, Any] = {
         "id": key.draft_id,
         "key": key.sign(),
@@ -469,7 +473,8 @@ def _page(
                 }
                 for file in written.files
             ],
-            errors=mistakes or [],
+            errors=mistakes,
+            problems=problems,
             saved_at=written.updated_at,
         )
     )

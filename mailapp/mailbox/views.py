@@ -143,9 +143,15 @@ def _message_page(frame: Frame) -> str:
         subject=opened.subject or "(no subject)",
         from_name=opened.from_name,
         from_address=opened.from_address,
-        to=_people(header(opened.headers, "To")),
-        cc=_people(header(opened.headers, "Cc")),
-        bcc=_people(", ".join(opened.bcc)),
+        recipients=[
+            (label, people)
+            for label, people in (
+                ("To", _people(header(opened.headers, "To"))),
+                ("Cc", _people(header(opened.headers, "Cc"))),
+                ("Bcc", _people(", ".join(opened.bcc))),
+            )
+            if people
+        ],
         when_iso=opened.created_at.isoformat(),
         when_text=f"{opened.created_at:%A, %d %B %Y, %H:%M} UTC",
         text_body=opened.text_body,
