@@ -39,20 +39,20 @@ def body_is_read(environ: WSGIEnvironment) -> None:
 
 
 def _after(response: Response) -> Response:
+    environ = request.environ
     # Only gunicorn's connections are ours to handle; other servers are for development.
-    connection = request.environ.get("gunicorn.socket")
-    if isinstance(connection, socket.socket) and _may_be_sending():
+    connection = environ.get("gunicorn.socket")
+    if _may_be_sending(environ) and isinstance(connection, socket.socket):
         response.call_on_close(partial(_linger, connection))
     return response
 
 
-def _may_be_sending() -> bool:
-    if request.environ.get(_READ) or "form" in request.__dict__:
+def _may_be_sending(environ: WSGIEnvironment) -> bool:
+    announced = environ.get("CONTENT_LENGTH") or "0"
+    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "")
+    if not chunked and not (announced.isdigit() and int(announced) > _LEFT_TO_SERVER):
         return False
-    length = request.content_length
-    if length is None:
-        return "chunked" in request.headers.get("Transfer-Encoding", "")
-    return length > _LEFT_TO_SERVER
+    return not environ.get(_READ) and "form" not in request.__dict__
 
 
 def _linger(connection: socket.socket) -> None:
