@@ -11,9 +11,10 @@ from sqlalchemy.exc import IntegrityError
 
 from mailapp.accounts import passwords
 from mailapp.accounts.models import Account
-from mailapp.database import Query, Transaction, among, now, read, write
+from mailapp.database import now, read, write
 from mailapp.mail.addresses import Address, AddressError, parse
 from mailapp.mailbox.services import create_mailboxes
+from mailapp.queries import Query, Transaction, among
 from mailapp.settings import current_settings
 
 # What RFC 2142 and custom reserve for who runs the service.

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mailapp.attachments.models import Blob
 from mailapp.attachments.store import Stored, StoreUnavailable, store
-from mailapp.database import Query, Transaction, now
+from mailapp.database import now
+from mailapp.queries import Query, Transaction
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from mailapp.attachments.serving import clean_filename, safe_type
 from mailapp.attachments.store import Stored
 from mailapp.compose.keys import DraftKey, Mode
 from mailapp.compose.models import Draft, DraftAttachment
-from mailapp.database import Query, Transaction, now, read, transaction, write
+from mailapp.database import now, read, write
 from mailapp.mail import addresses
 from mailapp.mail import services as mail
 from mailapp.mail.addresses import Address, AddressError
@@ -33,6 +33,7 @@ from mailapp.mail.models import Message
 from mailapp.mail.services import Attached, Outgoing
 from mailapp.mailbox.models import Entry
 from mailapp.mailbox.services import PAGE, Page, change, deliver, make_key, sent_entry
+from mailapp.queries import Query, Transaction, transaction
 from mailapp.settings import current_settings
 
 FIELDS = ("to", "cc", "bcc", "subject", "body")

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select
 
 from mailapp.attachments.models import Blob
-from mailapp.database import Query, Transaction, among
 from mailapp.mail import addresses
 from mailapp.mail.addresses import Address
 from mailapp.mail.models import Message, MessageBlob
+from mailapp.queries import Query, Transaction, among
 
 # Characters of what a folder shows of a message.
 _PREVIEW = 140

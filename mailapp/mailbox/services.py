@@ -34,9 +34,9 @@ from sqlalchemy import (
 
 from mailapp.accounts.models import Account
 from mailapp.compose.models import Draft
-from mailapp.database import Query, Transaction, among
 from mailapp.mail.models import Message
 from mailapp.mailbox.models import Entry, Mailbox
+from mailapp.queries import Query, Transaction, among
 
 INBOX, SENT, DRAFTS, TRASH = "inbox", "sent", "drafts", "trash"
 ROLES = (INBOX, SENT, DRAFTS, TRASH)

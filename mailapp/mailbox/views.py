@@ -28,7 +28,7 @@ from mailapp.attachments.models import Blob
 from mailapp.attachments.serving import download
 from mailapp.attachments.store import store
 from mailapp.compose import services as drafts
-from mailapp.database import Query, among, now, transaction, write
+from mailapp.database import now, write
 from mailapp.errors import Problem
 from mailapp.mail import addresses
 from mailapp.mail import original as originals
@@ -37,6 +37,7 @@ from mailapp.mail.services import header
 from mailapp.mailbox import services
 from mailapp.mailbox.kept import KeptPages, Key
 from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
+from mailapp.queries import Query, among, transaction
 from mailapp.templating import escaped, filesize
 
 bp = Blueprint("mailbox", __name__)

@@ -192,3 +192,26 @@ def test_a_list_that_is_kept_changes_with_the_mail_on_every_instance(
             bob.visit("/mail/inbox")
             assert len(bob.page.select("ol.rows li")) == number
         alice.send("bob@mail.example", f"Mail {number}")
+
+
+def test_a_message_that_is_kept_changes_with_the_mail_on_every_instance(
+    alice: Person, bob: Person
+) -> None:
+    alice.send("bob@mail.example", "Kept", "Hello")
+    bob.open("Kept")
+    page = str(bob.response.url)
+    for number in range(3):
+        for _ in range(4):  # twice on each instance: made, then kept
+            bob.visit(page)
+            assert bob.response.status_code == 200
+            assert f"{number} unread" in bob.text or not number
+            assert bob.page.find("button", string="Restore") is None
+        alice.send("bob@mail.example", f"Mail {number}")
+    bob.press("Delete")
+    for _ in range(4):
+        bob.visit(page)
+        assert "This message is in the trash." in bob.text
+    bob.press("Delete")
+    for _ in range(4):
+        bob.visit(page)
+        assert bob.response.status_code == 404

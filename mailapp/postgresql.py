@@ -1,0 +1,220 @@
+"""PostgreSQL: connections that never wait for long, and a pool of those nobody uses."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import psycopg
+from psycopg import generators
+from psycopg.abc import PQGen
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
+
+from mailapp.settings import Settings
+from mailapp.turnstile import Hangs, Turnstile
+
+# Seconds in which no server that was stopped serves again.
+MOMENT = 0.05
+
+_GOOD = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
+
+def new_engine(settings: Settings, timeout: float | None) -> Engine:
+    """An engine for `settings.database_url`; see `mailapp.database.connect` for `timeout`."""
+    url = make_url(settings.database_url)
+    parameters: dict[str, Any] = {
+        "connect_timeout": 2,  # seconds; the least that libpq has
+        "application_name": f"mailapp {settings.instance_name}",
+    }
+    parameters["options"] = "-c TimeZone=UTC"
+    if timeout is not None:
+        milliseconds = int(timeout * 1000)
+        parameters["options"] += (
+            f" -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
+            f" -c idle_in_transaction_session_timeout={max(30_000, milliseconds)}"
+        )
+    dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    turnstile = Turnstile(_timed_out)
+
+    def open_connection() -> psycopg.Connection[Any]:
+        # The driver's own way of opening transactions is off: `begin` opens them.
+        try:
+            with turnstile.passed():
+                connection = PatientConnection.connect(dsn, autocommit=True, **parameters)
+        except Hangs:
+            raise psycopg.OperationalError("the database does not answer") from None
+        connection.turnstile = turnstile
+        connection.prepared = {}
+        # statement_timeout ends a slow statement; this ends the wait for a server that is hung or
+        # cut off and so can't end anything itself.
+        connection.patience = None if timeout is None else timeout + 0.25
+        return connection
+
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=open_connection,
+        poolclass=Idle,
+        # Every transaction is ended where it was begun; another rollback would be one more call.
+        pool_reset_on_return=None,
+        hide_parameters=True,  # what people write does not belong into a log
+    )
+
+    @event.listens_for(engine, "checkout")
+    def _refuse_closed(connection: PatientConnection, _record: Any, _proxy: Any) -> None:
+        if connection.was_closed():
+            raise DisconnectionError("the server closed this connection")
+
+    return engine
+
+
+def begin(connection: Connection) -> None:
+    """Open a transaction in SQLAlchemy's connection; raises what SQLAlchemy raises."""
+    with driver_of(connection, "BEGIN") as driver:
+        driver.command(b"BEGIN")
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection that waits at most `patience` seconds for each answer, then gives itself up.
+
+    `prepared` is what each statement is called that was prepared in it.
+    """
+
+    patience: float | None = None
+    turnstile: Turnstile
+    prepared: dict[object, bytes]
+    _ready: select.poll | None = None
+    _answered_at = 0.0
+
+    def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            with self.turnstile.passed():
+                return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except (psycopg.errors._WaitTimeout, Hangs):
+            # The answer may still come, to a question nobody asks any more: not to be used again.
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the database did not answer in time") from None
+
+    def was_closed(self) -> bool:
+        """Whether the server has closed it (a restart, a failover).
+
+        An idle connection has nothing to say, so one that can be read was closed: the pool opens
+        another before any statement is lost to it. Unlike a ping, this costs no round trip; and
+        where it was used a moment ago, no server can have come back since.
+        """
+        if time.monotonic() - self._answered_at < MOMENT:
+            return self.closed
+        if self._ready is None:
+            self._ready = select.poll()  # select() can't look at a descriptor above 1023
+            self._ready.register(self.fileno(), select.POLLIN)
+        return self.closed or bool(self._ready.poll(0))
+
+    def result(self) -> PGresult:
+        """The answer to what was just sent; raises psycopg.Error."""
+        result: PGresult = self.wait(generators.execute(self.pgconn))[-1]
+        self._answered_at = time.monotonic()
+        if result.status not in _GOOD:
+            raise psycopg.errors.error_from_result(result)
+        return result
+
+    def command(self, sql: bytes) -> None:
+        """Begin or end a transaction; raises psycopg.Error."""
+        self.pgconn.send_query(sql)
+        self.result()
+
+    def commit(self) -> None:
+        """Called by SQLAlchemy."""
+        self.command(b"COMMIT")
+
+    def rollback(self) -> None:
+        """Called by SQLAlchemy, also where the transaction has ended already."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            self.command(b"ROLLBACK")
+
+
+class Idle(Pool):
+    """Connections that nobody uses at the moment, the one used last on top.
+
+    There are as many as threads that ask at once, so there is no other limit to keep.
+    """
+
+    def __init__(self, creator: Any, **options: Any) -> None:
+        super().__init__(creator, **options)
+        self._records: deque[ConnectionPoolEntry] = deque()
+
+    @contextmanager
+    def taken(self) -> Iterator[PatientConnection]:
+        """One of them, without SQLAlchemy's own wrapping; raises psycopg.Error."""
+        record: Any = self._do_get()
+        try:
+            driver: PatientConnection = record.get_connection()
+            if driver.was_closed():
+                record.invalidate()
+                driver = record.get_connection()
+            try:
+                yield driver
+            finally:
+                if driver.pgconn.transaction_status != TransactionStatus.IDLE:
+                    record.invalidate()  # closed, or left in the middle of something
+        finally:
+            self._do_return_conn(record)
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        try:
+            return self._records.pop()
+        except IndexError:
+            return self._create_connection()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        self._records.append(record)
+
+    def recreate(self) -> Idle:
+        return Idle(
+            self._creator,
+            reset_on_return=self._reset_on_return,
+            _dispatch=self.dispatch,
+            dialect=self._dialect,
+        )
+
+    def dispose(self) -> None:
+        while self._records:
+            self._records.pop().close()
+
+    def status(self) -> str:
+        return f"{len(self._records)} idle connections"
+
+
+# What Queries are executed in: SQLAlchemy's connection with its transaction, or psycopg's.
+Transaction = Connection | PatientConnection
+
+
+@contextmanager
+def driver_of(inside: Transaction, sql: str) -> Iterator[PatientConnection]:
+    """psycopg's connection of a transaction; what fails in here is raised as SQLAlchemy does."""
+    if isinstance(inside, PatientConnection):
+        driver = inside
+    else:
+        driver = cast(PatientConnection, inside.connection.driver_connection)
+    try:
+        yield driver
+    except psycopg.Error as error:
+        if driver.closed and isinstance(inside, Connection):
+            inside.invalidate(error)
+        raise reported(error, sql) from error
+
+
+def reported(error: psycopg.Error, sql: str) -> BaseException:
+    """What SQLAlchemy would raise for it."""
+    return DBAPIError.instance(sql, None, error, psycopg.Error, hide_parameters=True)
+
+
+def _timed_out(error: BaseException) -> bool:
+    return isinstance(error, psycopg.errors._WaitTimeout | psycopg.errors.ConnectionTimeout)
