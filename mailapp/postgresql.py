@@ -22,8 +22,13 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from mailapp.settings import Settings
 from mailapp.turnstile import Hangs, Turnstile
 
-# Seconds in which no server that was stopped serves again.
+# Seconds after an answer in which a connection is taken for alive: no server that was stopped
+# serves again so soon. (One that was ended by an operator alone costs its next user an error.)
 MOMENT = 0.05
+
+# What is said to a statement that was prepared before its tables were changed, or elsewhere
+# (feature_not_supported, invalid_sql_statement_name): another connection prepares it anew.
+_OUT_OF_DATE = ("0A000", "26000")
 
 _GOOD = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
@@ -107,8 +112,8 @@ class PatientConnection(psycopg.Connection[Any]):
         """Whether the server has closed it (a restart, a failover).
 
         An idle connection has nothing to say, so one that can be read was closed: the pool opens
-        another before any statement is lost to it. Unlike a ping, this costs no round trip; and
-        where it was used a moment ago, no server can have come back since.
+        another before any statement is lost to it. Unlike a ping, this costs no round trip, and
+        right after an answer nothing.
         """
         if time.monotonic() - self._answered_at < MOMENT:
             return self.closed
@@ -122,7 +127,10 @@ class PatientConnection(psycopg.Connection[Any]):
         result: PGresult = self.wait(generators.execute(self.pgconn))[-1]
         self._answered_at = time.monotonic()
         if result.status not in _GOOD:
-            raise psycopg.errors.error_from_result(result)
+            error = psycopg.errors.error_from_result(result)
+            if error.sqlstate in _OUT_OF_DATE:
+                self.pgconn.finish()
+            raise error
         return result
 
     def command(self, sql: bytes) -> None:

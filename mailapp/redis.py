@@ -50,26 +50,28 @@ class Client(redis.Redis):
         Without the pool, statistics and conversions of redis-py's commands, which take more of the
         processor's time than the question does. Each thread keeps a connection for it.
         """
-        connection = getattr(self._own, "connection", None)
+        connection: Any = getattr(self._own, "connection", None)
         if connection is None:
-            made: Any = self.connection_pool.make_connection()
-            made.register_connect_callback(self._leave_time_to_kernel)
-            connection = self._own.connection = made
+            pool = self.connection_pool
+            connection = pool.connection_class(**pool.connection_kwargs)
+            connection.register_connect_callback(self._leave_time_to_kernel)
+            self._own.connection = connection
 
         def exchange() -> Any:
             try:
                 connection.send_command(*command)
                 return connection.read_response()
-            except redis.ConnectionError as error:
+            except BaseException as error:
+                # Never to be used again with an answer still to come: it would be taken for the
+                # next one's, and be somebody else's session.
+                connection.disconnect()
                 if isinstance(error.__context__, BlockingIOError):  # the kernel's time is over
                     raise redis.TimeoutError("Redis did not answer in time") from None
                 raise
 
         try:
             with self._turnstile.passed():
-                return self._once_more.call_with_retry(
-                    exchange, lambda _error: connection.disconnect()
-                )
+                return self._once_more.call_with_retry(exchange, lambda _error: None)
         except Hangs:
             raise redis.TimeoutError("Redis does not answer") from None
 

@@ -241,12 +241,15 @@ class _Body(Body):  # type: ignore[misc]
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill the beginning of `buffer` with what has come; how much, 0 only at the end."""
-        reader = self.reader
-        room = memoryview(buffer)[: reader.length]
-        # What came with the request's head, or was read and not taken.
-        held = min(len(room), self.buf.tell() + reader.unreader.buf.tell())
-        if held:
-            data: bytes = self.read(held)
+        reader, room = self.reader, memoryview(buffer)
+        data = b""
+        if held := self.buf.tell():  # read before, as a line perhaps, and not taken
+            data = self.read(min(len(room), held))
+        else:
+            room = room[: reader.length]
+            if held := min(len(room), reader.unreader.buf.tell()):  # came with the request's head
+                data = reader.read(held)
+        if data:
             room[: len(data)] = data
             return len(data)
         try:
@@ -279,14 +282,19 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         reader = req.body.reader
-        if isinstance(reader, LengthReader) and reader.length:
+        has_body = not isinstance(reader, LengthReader) or reader.length > 0
+        if has_body and isinstance(reader, LengthReader):
             req.body = _Body(reader)
         if draining():
             # Room for no kept-alive connection: gunicorn answers each with "Connection: close", so
             # that balancers have left, one request at a time, when the sockets close.
             self.max_keepalived = -1
+        if has_body:
+            answered: bool = super().handle_request(req, conn)
+            return answered
         # gunicorn sends an answer's head and body apart; corked, the kernel sends them as one and
-        # wakes the other side once. What comes slowly is held for at most 0.2 s.
+        # wakes the other side once. What comes slowly is held for at most 0.2 s. Not where there is
+        # a body to come, because "100 Continue" must not wait.
         _cork(conn.sock, True)
         try:
             kept: bool = super().handle_request(req, conn)

@@ -34,6 +34,7 @@ def load(settings):
     if "REFUSE" in os.environ:
         raise SettingsError("SECRET_KEY is not what it should be.")
     app = Flask("mailapp")
+    app.config["MAX_CONTENT_LENGTH"] = 1_000_000_000  # with a limit Werkzeug reads by readinto()
     app.extensions["settings"] = settings
     app.extensions["health"] = Checkup([])
     app.register_blueprint(bp)
@@ -420,20 +421,37 @@ def test_a_long_upload_does_not_end_the_worker(start: Start) -> None:
     assert instance.workers() == workers
 
 
-def test_a_body_ends_where_its_head_says_however_it_comes(start: Start) -> None:
-    head = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
-    sent = head + bytes(100_000) + b"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+@pytest.mark.parametrize("size", [1, 500, 1500, 2000, 100_000])
+def test_a_body_ends_where_its_head_says_however_it_comes(start: Start, size: int) -> None:
+    head = f"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+    sent = head + bytes(size) + b"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     instance = start().wait_until_up()
 
-    for cut in (len(head), len(head) + 1000, len(head) + 100_000, len(sent)):
+    for part in {0, 1, size // 5, size // 2, size - 1, size, len(sent) - len(head)}:
+        cut = len(head) + part
         with socket.create_connection(("127.0.0.1", instance.port), timeout=10) as connection:
             connection.sendall(sent[:cut])
             time.sleep(0.05)
             connection.sendall(sent[cut:])
             answers = b"".join(iter(lambda: connection.recv(65536), b""))
 
-        assert answers.count(b"HTTP/1.1 200 OK") == 2, f"cut at {cut}"
-        assert b"\r\n\r\n100000HTTP/1.1" in answers, f"cut at {cut}"
+        assert answers.count(b"HTTP/1.1 200 OK") == 2, f"cut after {part} bytes"
+        assert b"\r\n\r\n%dHTTP/1.1" % size in answers, f"cut after {part} bytes"
+
+
+def test_who_waits_to_be_asked_for_the_body_is_asked_at_once(start: Start) -> None:
+    head = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    instance = start().wait_until_up()
+
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=10) as connection:
+        begun = time.monotonic()
+        connection.sendall(head)
+        interim = connection.recv(65536)
+        # A corked socket holds what is written to it for 0.2 s.
+        assert time.monotonic() - begun < 0.15
+        assert interim.startswith(b"HTTP/1.1 100 Continue")
+        connection.sendall(bytes(9))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_the_server_itself_believes_no_proxy(start: Start) -> None:

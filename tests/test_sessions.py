@@ -21,6 +21,7 @@ from deploy.topology import Valkey, Web
 from mailapp import create_app
 from mailapp.accounts import services as accounts
 from mailapp.database import now, write
+from mailapp.redis import redis_client
 from mailapp.sessions import ANONYMOUS_LIFETIME, COOKIE, StoredSession
 from mailapp.settings import Settings
 from tests.conftest import PASSWORD, Environment
@@ -418,3 +419,24 @@ def test_a_visitor_who_never_logs_in_leaves_nothing_that_lasts(
         keys = list(connection.scan_iter("session:*"))
         assert len(keys) == 1
         assert 0 < connection.ttl(keys[0]) <= ANONYMOUS_LIFETIME
+
+
+@pytest.mark.parametrize("parts", ["servers"], indirect=True)
+def test_an_answer_nobody_waited_for_is_never_taken_for_the_next_one(app: Flask) -> None:
+    with app.app_context():
+        client = redis_client()
+        assert client is not None
+        client.set("one", "1")
+        client.set("two", "2")
+        assert client.ask("GET", "one") == b"1"
+        connection = client._own.connection
+        read_response, connection.read_response = connection.read_response, _interrupted
+        with pytest.raises(KeyboardInterrupt):
+            client.ask("GET", "one")
+        connection.read_response = read_response
+
+        assert client.ask("GET", "two") == b"2"
+
+
+def _interrupted() -> None:
+    raise KeyboardInterrupt

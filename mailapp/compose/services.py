@@ -358,22 +358,24 @@ def send(account_id: int, draft_id: uuid.UUID, typed: Typed | None = None) -> in
     A draft that has been sent already is the same send: the same id again, None where the sender
     has deleted that copy since. Raises Unsendable, with the draft left as it was, or NotYours.
     """
-    with transaction() as inside:
-        try:
-            if typed is None:
-                typed = _typed_before(inside, account_id, draft_id)
-            # Before any account is locked, because it says which: all of them at once, in order.
-            letter, recipients, mistakes = _addressed(inside, typed)
-            if mistakes:
-                _look(inside, account_id, draft_id)
-                raise Unsendable(mistakes)
-            change(inside, [account_id, *recipients])
-            state = _look(inside, account_id, draft_id)
-        except AlreadySent as sent:
-            # Also by the same press made twice, while this waited for its people.
-            return sent_entry(inside, account_id, sent.message_id)
-        _must_exist(state)
-        return _send(inside, account_id, draft_id, letter, recipients, state)
+    while True:
+        with transaction() as inside:
+            try:
+                text = typed or _typed_before(inside, account_id, draft_id)
+                # Before any account is locked, because it says which: all at once, in order.
+                letter, recipients, mistakes = _addressed(inside, text)
+                if mistakes:
+                    _look(inside, account_id, draft_id)
+                    raise Unsendable(mistakes)
+                change(inside, [account_id, *recipients])
+                state = _look(inside, account_id, draft_id)
+            except AlreadySent as sent:
+                # Also by the same press made twice, while this waited for its people.
+                return sent_entry(inside, account_id, sent.message_id)
+            _must_exist(state)
+            if typed or _typed_before(inside, account_id, draft_id) == text:
+                return _send(inside, account_id, draft_id, letter, recipients, state)
+        # It was saved from another window while this waited; look at what it says now.
 
 
 def sent_copy(account_id: int, draft_id: uuid.UUID) -> int | None:
