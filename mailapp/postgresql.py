@@ -5,8 +5,6 @@ from __future__ import annotations
 import select
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
 import psycopg
@@ -53,8 +51,9 @@ def new_engine(settings: Settings, timeout: float | None) -> Engine:
     def open_connection() -> psycopg.Connection[Any]:
         # The driver's own way of opening transactions is off: `begin` opens them.
         try:
-            with turnstile.passed():
-                connection = PatientConnection.connect(dsn, autocommit=True, **parameters)
+            connection = turnstile.ask(
+                PatientConnection.connect, dsn, autocommit=True, **parameters
+            )
         except Hangs:
             raise psycopg.OperationalError("the database does not answer") from None
         connection.turnstile = turnstile
@@ -83,8 +82,10 @@ def new_engine(settings: Settings, timeout: float | None) -> Engine:
 
 def begin(connection: Connection) -> None:
     """Open a transaction in SQLAlchemy's connection; raises what SQLAlchemy raises."""
-    with driver_of(connection, "BEGIN") as driver:
-        driver.command(b"BEGIN")
+    try:
+        driver_of(connection).command(b"BEGIN")
+    except psycopg.Error as error:
+        raise reported(error, "BEGIN", connection) from error
 
 
 class PatientConnection(psycopg.Connection[Any]):
@@ -101,8 +102,9 @@ class PatientConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
-            with self.turnstile.passed():
-                return super().wait(gen, interval, self.patience if timeout is None else timeout)
+            return self.turnstile.ask(
+                super().wait, gen, interval, self.patience if timeout is None else timeout
+            )
         except (psycopg.errors._WaitTimeout, Hangs):
             # The answer may still come, to a question nobody asks any more: not to be used again.
             self.pgconn.finish()
@@ -158,22 +160,24 @@ class Idle(Pool):
         super().__init__(creator, **options)
         self._records: deque[ConnectionPoolEntry] = deque()
 
-    @contextmanager
-    def taken(self) -> Iterator[PatientConnection]:
-        """One of them, without SQLAlchemy's own wrapping; raises psycopg.Error."""
+    def take(self) -> tuple[Any, PatientConnection]:
+        """One of them, without SQLAlchemy's own wrapping, and what to give back; psycopg.Error."""
         record: Any = self._do_get()
         try:
             driver: PatientConnection = record.get_connection()
             if driver.was_closed():
                 record.invalidate()
                 driver = record.get_connection()
-            try:
-                yield driver
-            finally:
-                if driver.pgconn.transaction_status != TransactionStatus.IDLE:
-                    record.invalidate()  # closed, or left in the middle of something
-        finally:
+        except BaseException:
             self._do_return_conn(record)
+            raise
+        return record, driver
+
+    def give_back(self, record: Any, driver: PatientConnection) -> None:
+        """Give back what was taken; what was closed, or left in the middle of something, ends."""
+        if driver.pgconn.transaction_status != TransactionStatus.IDLE:
+            record.invalidate()
+        self._do_return_conn(record)
 
     def _do_get(self) -> ConnectionPoolEntry:
         try:
@@ -204,23 +208,17 @@ class Idle(Pool):
 Transaction = Connection | PatientConnection
 
 
-@contextmanager
-def driver_of(inside: Transaction, sql: str) -> Iterator[PatientConnection]:
-    """psycopg's connection of a transaction; what fails in here is raised as SQLAlchemy does."""
+def driver_of(inside: Transaction) -> PatientConnection:
+    """psycopg's connection of a transaction."""
     if isinstance(inside, PatientConnection):
-        driver = inside
-    else:
-        driver = cast(PatientConnection, inside.connection.driver_connection)
-    try:
-        yield driver
-    except psycopg.Error as error:
-        if driver.closed and isinstance(inside, Connection):
-            inside.invalidate(error)
-        raise reported(error, sql) from error
+        return inside
+    return cast(PatientConnection, inside.connection.driver_connection)
 
 
-def reported(error: psycopg.Error, sql: str) -> BaseException:
-    """What SQLAlchemy would raise for it."""
+def reported(error: psycopg.Error, sql: str, inside: Transaction | None = None) -> BaseException:
+    """What SQLAlchemy would raise for an error; it too is told where that ended its connection."""
+    if isinstance(inside, Connection) and driver_of(inside).closed:
+        inside.invalidate(error)
     return DBAPIError.instance(sql, None, error, psycopg.Error, hide_parameters=True)
 
 

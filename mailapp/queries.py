@@ -124,8 +124,11 @@ class Query:
             with read() as connection:
                 return self.rows(connection, **values)
         try:
-            with asked.pool.taken() as driver:
+            record, driver = asked.pool.take()
+            try:
                 return self._converted(driver, self._result(driver, asked, values))
+            finally:
+                asked.pool.give_back(record, driver)
         except psycopg.Error as error:
             raise reported(error, self._sql) from error
 
@@ -133,15 +136,21 @@ class Query:
         """The rows, in this transaction. Raises what SQLAlchemy raises."""
         if isinstance(inside, Connection) and inside.dialect.name != "postgresql":
             return list(map(self._row._make, inside.execute(self._statement, values)))
-        with driver_of(inside, self._sql) as driver:
+        driver = driver_of(inside)
+        try:
             return self._converted(driver, self._result(driver, inside, values))
+        except psycopg.Error as error:
+            raise reported(error, self._sql, inside) from error
 
     def run(self, inside: Transaction, **values: Any) -> int:
         """Execute what returns no rows: how many it changed. Raises what SQLAlchemy raises."""
         if isinstance(inside, Connection) and inside.dialect.name != "postgresql":
             return inside.execute(self._statement, values).rowcount
-        with driver_of(inside, self._sql) as driver:
+        driver = driver_of(inside)
+        try:
             return self._result(driver, inside, values).command_tuples or 0
+        except psycopg.Error as error:
+            raise reported(error, self._sql, inside) from error
 
     def _result(
         self, driver: PatientConnection, inside: Transaction | Engine, values: Mapping[str, Any]
@@ -179,7 +188,8 @@ def transaction() -> Iterator[Transaction]:
             yield connection
         return
     try:
-        with pool.taken() as driver:
+        record, driver = pool.take()
+        try:
             driver.command(b"BEGIN")
             try:
                 yield driver
@@ -188,5 +198,7 @@ def transaction() -> Iterator[Transaction]:
                     driver.rollback()
                 raise
             driver.command(b"COMMIT")
+        finally:
+            pool.give_back(record, driver)
     except psycopg.Error as error:
         raise reported(error, "BEGIN or COMMIT") from error

@@ -41,7 +41,6 @@ class Client(redis.Redis):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._turnstile = Turnstile(lambda error: isinstance(error, redis.TimeoutError))
-        self._once_more = Retry(NoBackoff(), 1)
         self._own = threading.local()
 
     def ask(self, *command: str | bytes | int) -> Any:
@@ -57,28 +56,14 @@ class Client(redis.Redis):
             connection.register_connect_callback(self._leave_time_to_kernel)
             self._own.connection = connection
 
-        def exchange() -> Any:
-            try:
-                connection.send_command(*command)
-                return connection.read_response()
-            except BaseException as error:
-                # Never to be used again with an answer still to come: it would be taken for the
-                # next one's, and be somebody else's session.
-                connection.disconnect()
-                if isinstance(error.__context__, BlockingIOError):  # the kernel's time is over
-                    raise redis.TimeoutError("Redis did not answer in time") from None
-                raise
-
         try:
-            with self._turnstile.passed():
-                return self._once_more.call_with_retry(exchange, lambda _error: None)
+            return self._turnstile.ask(_exchange, connection, command)
         except Hangs:
             raise redis.TimeoutError("Redis does not answer") from None
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         try:
-            with self._turnstile.passed():
-                return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            return self._turnstile.ask(super().execute_command, *args, **options)
         except Hangs:
             raise redis.TimeoutError("Redis does not answer") from None
 
@@ -94,6 +79,22 @@ class Client(redis.Redis):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
             opened.settimeout(None)
+
+
+def _exchange(connection: Any, command: tuple[str | bytes | int, ...], again: bool = True) -> Any:
+    """Ask, and once more where the connection turns out to have been closed."""
+    try:
+        connection.send_command(*command)
+        return connection.read_response()
+    except BaseException as error:
+        # Never to be used again with an answer still to come: it would be taken for the next
+        # one's, and be somebody else's session.
+        connection.disconnect()
+        if isinstance(error.__context__, BlockingIOError):  # the kernel's time is over
+            raise redis.TimeoutError("Redis did not answer in time") from None
+        if again and isinstance(error, redis.ConnectionError):
+            return _exchange(connection, command, again=False)
+        raise
 
 
 def init_app(app: Flask, settings: Settings) -> None:

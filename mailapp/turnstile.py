@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
 
 # Seconds to wait for a turn: enough for a part that has just come back to answer whoever is first,
 # so that those who came at the same moment are served too.
@@ -30,9 +32,8 @@ class Turnstile:
         self._hangs = False
         self._turn = threading.Lock()
 
-    @contextmanager
-    def passed(self) -> Iterator[None]:
-        """Ask the part in here, one question and its answer; Hangs instead of a turn."""
+    def ask(self, question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
+        """What `question` answers when it is called so, or raises; Hangs instead of a turn."""
         alone = self._hangs
         if alone:
             if not self._turn.acquire(timeout=PATIENCE):
@@ -41,12 +42,13 @@ class Turnstile:
                 self._turn.release()
                 alone = False
         try:
-            yield
+            answer = question(*args, **options)
         except BaseException as error:
             self._hangs = self._timed_out(error)
             raise
         else:
             self._hangs = False
+            return answer
         finally:
             if alone:
                 self._turn.release()

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +215,12 @@ def test_draining_is_said_by_every_worker_at_once(start: Start) -> None:
     instance = start(WEB_WORKERS="3", DRAIN_SECONDS="4").wait_until_up()
     instance.tell(signal.SIGTERM)
     draining_now(instance)
-    said, pids = [], set()
-    for _ in range(30):
-        said.append(instance.get("/healthz"))
-        pids.add(instance.get("/pid").text)
+    # At once, because of workers that are all idle the same one may answer again and again.
+    with ThreadPoolExecutor(12) as pool:
+        busy = [pool.submit(instance.get, "/slow/0.3") for _ in range(4)]
+        pids = set(pool.map(lambda _: instance.get("/pid").text, range(60)))
+        said = list(pool.map(lambda _: instance.get("/healthz"), range(60)))
+        assert all(answer.result().is_success for answer in busy)
 
     assert {(answer.status_code, answer.json()["status"]) for answer in said} == {(503, "draining")}
     assert len(pids) > 1

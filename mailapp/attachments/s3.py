@@ -355,8 +355,7 @@ class _Pools(urllib3.PoolManager):
 
     def urlopen(self, *args: Any, **options: Any) -> Any:
         try:
-            with self._turnstile.passed():
-                return super().urlopen(*args, **options)
+            return self._turnstile.ask(super().urlopen, *args, **options)
         except Hangs:
             raise HTTPTimeoutError("it does not answer") from None
 
