@@ -261,9 +261,33 @@ class _Body(Body):  # type: ignore[misc]
         return received
 
 
-def _cork(connection: socket.socket, corked: bool) -> None:
-    if sys.platform == "linux":
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, corked)
+class _OneSend:
+    """A connection that sends an answer's head with the first of its body, where gunicorn sends
+    them apart: one call less, and the other side wakes up once."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._head: bytes | None = None
+
+    def sendall(self, data: bytes) -> None:
+        """The first call is the head's, and waits for what comes next."""
+        if self._head is None:
+            self._head = data
+            return
+        if self._head and len(data) < RETURNED_FROM:
+            data, self._head = self._head + data, b""
+        self.flush()
+        self._connection.sendall(data)
+
+    def flush(self) -> None:
+        """Send a head that still waits, because no body came."""
+        head, self._head = self._head, b""
+        if head:
+            self._connection.sendall(head)
+
+    def __getattr__(self, name: str) -> Any:
+        self.flush()
+        return getattr(self._connection, name)
 
 
 class _Worker(ThreadWorker):  # type: ignore[misc]
@@ -289,18 +313,16 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
             # Room for no kept-alive connection: gunicorn answers each with "Connection: close", so
             # that balancers have left, one request at a time, when the sockets close.
             self.max_keepalived = -1
-        if has_body:
+        if has_body:  # which may have to be asked for, by a "100 Continue" before the answer
             answered: bool = super().handle_request(req, conn)
             return answered
-        # gunicorn sends an answer's head and body apart; corked, the kernel sends them as one and
-        # wakes the other side once. What comes slowly is held for at most 0.2 s. Not where there is
-        # a body to come, because "100 Continue" must not wait.
-        _cork(conn.sock, True)
+        connection = conn.sock
+        conn.sock = one_send = _OneSend(connection)
         try:
             kept: bool = super().handle_request(req, conn)
+            one_send.flush()
         finally:
-            with suppress(OSError):  # closed by who asked, or by us
-                _cork(conn.sock, False)
+            conn.sock = connection
         return kept
 
     def set_accept_enabled(self, enabled: bool) -> None:
