@@ -290,6 +290,41 @@ class _OneSend:
         return getattr(self._connection, name)
 
 
+class _Shares:
+    """How many connections each worker has, seen by all of them.
+
+    They listen to one socket, and whoever wakes up first takes what comes: a balancer's handful of
+    kept-alive connections would often all be one worker's, with the others idle.
+    """
+
+    # More than workers ever live at once. One that was killed leaves its number behind; it costs
+    # the others no more than MOMENT a connection, until a later one has its place.
+    PLACES = 64
+    # Seconds for which a worker with more than its share leaves the next connection to others.
+    MOMENT = 0.001
+
+    def __init__(self) -> None:
+        self._connections = memoryview(mmap.mmap(-1, 4 * self.PLACES)).cast("i")
+        for place in range(self.PLACES):
+            self.leave(place)
+
+    def tell(self, worker: int, connections: int) -> None:
+        """Say how many this worker has; `worker` is any number that tells it from the others."""
+        self._connections[worker % self.PLACES] = connections
+
+    def leave(self, worker: int) -> None:
+        """Say that this worker takes no more part."""
+        self._connections[worker % self.PLACES] = -1
+
+    def exceeded_by(self, connections: int) -> bool:
+        """Whether that is more than somebody else has, by more than one."""
+        return connections > 1 + min(count for count in self._connections if count >= 0)
+
+
+# Made in the parent, so that all workers have the same.
+_SHARES = _Shares()
+
+
 class _Worker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker, which leaves nobody behind when it stops."""
 
@@ -297,6 +332,8 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         # Connections we have closed for writing, with the bytes we still read from each.
         self._hanging_up: dict[Any, int] = {}
+        # Until when others may take what comes, as time.monotonic() counts.
+        self._leaves_until = 0.0
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -325,7 +362,31 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
             conn.sock = connection
         return kept
 
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            _SHARES.leave(self.age)
+
+    def accept(self, listener: Any) -> None:
+        super().accept(listener)
+        _SHARES.tell(self.age, self.nr_conns)
+        if self.alive and _SHARES.exceeded_by(self.nr_conns):
+            self._leaves_until = time.monotonic() + _SHARES.MOMENT
+            super().set_accept_enabled(False)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        _SHARES.tell(self.age, self.nr_conns)
+        if self._leaves_until:
+            left = self._leaves_until - time.monotonic()
+            if left <= 0:
+                self._leaves_until = left = 0.0  # at once back to gunicorn, which accepts again
+            timeout = min(timeout, left)
+        super().wait_for_and_dispatch_events(timeout)
+
     def set_accept_enabled(self, enabled: bool) -> None:
+        if enabled and self._leaves_until:
+            return  # gunicorn asks again each time before it waits
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
             self._take_the_queued()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -453,6 +454,20 @@ def test_a_body_ends_where_its_head_says_however_it_comes(start: Start, size: in
 
         assert answers.count(b"HTTP/1.1 200 OK") == 2, f"cut after {part} bytes"
         assert b"\r\n\r\n%dHTTP/1.1" % size in answers, f"cut after {part} bytes"
+
+
+def test_kept_connections_are_shared_out_among_the_workers(start: Start) -> None:
+    instance = start(WEB_WORKERS="2").wait_until_up()
+    for _ in range(5):
+        clients = [httpx.Client(base_url=instance.base, timeout=10) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            pids = Counter(pool.map(lambda client: client.get("/pid").text, clients))
+        for client in clients:
+            client.close()
+
+        assert len(pids) == 2
+        assert min(pids.values()) >= 3, pids
+        time.sleep(0.2)  # until the workers have seen that they are closed
 
 
 def test_every_kind_of_answer_arrives_whole(start: Start) -> None:
