@@ -299,7 +299,7 @@ class _Shares:
 
     # More than workers ever live at once. One that was killed leaves its number behind; it costs
     # the others no more than MOMENT a connection, until a later one has its place.
-    PLACES = 64
+    PLACES = 256
     # Seconds for which a worker with more than its share leaves the next connection to others.
     MOMENT = 0.001
 
