@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, g
+from flask import Flask, g, render_template
+from markupsafe import Markup
 
+from mailapp.mailbox.kept import KeptPages, Key
+from mailapp.mailbox.services import Frame
 from mailapp.settings import Settings
 from mailapp.telemetry import request_id
 from mailapp.templating import filesize
@@ -20,6 +23,16 @@ def init_app(app: Flask, settings: Settings) -> None:
         "max_attachment_bytes": settings.max_attachment_bytes,
         "max_attachment_text": filesize(settings.max_attachment_bytes),
     }
+
+    @app.template_global()
+    def shell(frame: Frame, active: str, token: str) -> str:
+        pages: KeptPages = app.extensions["kept-pages"]
+        return pages.get(
+            Key(frame.account, frame.mailboxes, ("shell", active), token),
+            lambda: Markup(  # noqa: S704  # a template's own output
+                render_template("shell.html", frame=frame, active=active, token=token)
+            ),
+        )
 
     @app.context_processor
     def _shown() -> dict[str, Any]:
