@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailapp.accounts.models import Account
@@ -32,7 +32,8 @@ from mailapp.mail.addresses import Address, AddressError
 from mailapp.mail.models import Message
 from mailapp.mail.services import Attached, Outgoing
 from mailapp.mailbox.models import Entry
-from mailapp.mailbox.services import PAGE, Page, change, deliver, make_key, sent_entry
+from mailapp.mailbox.paging import Listing, Page
+from mailapp.mailbox.services import change, deliver, sent_entry
 from mailapp.queries import Query, Transaction, transaction
 from mailapp.settings import current_settings
 
@@ -122,7 +123,7 @@ _INSERT_FILE = Query(
 
 _SOURCE = Query(select(Message).where(Message.id == bindparam("message_id")))
 
-_select_rows = (
+_DRAFTS = Listing(
     select(
         Draft.id,
         # The beginning is what a row has room for; the whole may be a megabyte.
@@ -135,20 +136,9 @@ _select_rows = (
         .where(DraftAttachment.draft_id == Draft.id, DraftAttachment.removed_at.is_(None))
         .exists()
         .label("has_files"),
-    )
-    .where(Draft.account_id == bindparam("account_id"), Draft.discarded_at.is_(None))
-    .order_by(Draft.updated_at.desc(), Draft.id.desc())
-    .limit(PAGE + 1)
-)
-_ROWS = Query(_select_rows)
-_ROWS_BEFORE = Query(
-    _select_rows.where(
-        tuple_(Draft.updated_at, Draft.id)
-        < tuple_(
-            bindparam("moment", type_=Draft.updated_at.type),
-            bindparam("draft_id", type_=Draft.id.type),
-        )
-    )
+    ).where(Draft.account_id == bindparam("account_id"), Draft.discarded_at.is_(None)),
+    Draft.updated_at,
+    Draft.id,
 )
 
 
@@ -394,18 +384,7 @@ def sent_copy(account_id: int, draft_id: uuid.UUID) -> int | None:
 
 def page(account_id: int, before: str | None) -> Page:
     """A page of a person's drafts, the last written first; ValueError for no key."""
-    if before is None:
-        rows = _ROWS.read(account_id=account_id)
-    else:
-        micros, _, draft = before.partition("-")
-        if not (micros.isascii() and micros.isdigit()) or len(micros) > 17:
-            raise ValueError("not a key of a page")
-        moment = datetime.fromtimestamp(0, now().tzinfo) + timedelta(microseconds=int(micros))
-        rows = _ROWS_BEFORE.read(account_id=account_id, moment=moment, draft_id=uuid.UUID(draft))
-    if len(rows) <= PAGE:
-        return Page(rows, None)
-    last = rows[PAGE - 1]
-    return Page(rows[:PAGE], make_key(last.updated_at, last.id.hex))
+    return _DRAFTS.page(before, account_id=account_id)
 
 
 # Saving ------------------------------------------------------------------------------------------

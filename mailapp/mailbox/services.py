@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -28,7 +27,6 @@ from sqlalchemy import (
     null,
     select,
     true,
-    tuple_,
     update,
 )
 
@@ -36,15 +34,12 @@ from mailapp.accounts.models import Account
 from mailapp.compose.models import Draft
 from mailapp.mail.models import Message
 from mailapp.mailbox.models import Entry, Mailbox
+from mailapp.mailbox.paging import Listing, Page
 from mailapp.queries import Query, Transaction, among
 
 INBOX, SENT, DRAFTS, TRASH = "inbox", "sent", "drafts", "trash"
 ROLES = (INBOX, SENT, DRAFTS, TRASH)
 LABELS = {INBOX: "Inbox", SENT: "Sent", DRAFTS: "Drafts", TRASH: "Trash"}
-
-PAGE = 50
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MailboxView(NamedTuple):
@@ -86,14 +81,6 @@ class Frame(NamedTuple):
                 for mailbox in self.mailboxes
             )
         )
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of a folder; `next_key` is where the next begins, None on the last."""
-
-    rows: Sequence[Any]
-    next_key: str | None
 
 
 # The statements of the pages that are opened most are made ready once; only their values change.
@@ -138,7 +125,7 @@ _FRAME_WITH_MESSAGE = Query(
     .outerjoin(Message, Message.id == Entry.message_id)
 )
 
-_select_rows = (
+_ENTRIES = Listing(
     select(
         Entry.id,
         Entry.seen,
@@ -151,18 +138,9 @@ _select_rows = (
         Message.attachment_count,
     )
     .join(Message, Message.id == Entry.message_id)
-    .where(Entry.mailbox_id == bindparam("mailbox_id"))
-    .order_by(Entry.sort_at.desc(), Entry.id.desc())
-    .limit(PAGE + 1)
-)
-_ROWS = Query(_select_rows)
-_ROWS_BEFORE = Query(
-    _select_rows.where(
-        tuple_(Entry.sort_at, Entry.id)
-        < tuple_(
-            bindparam("sort_at", type_=Entry.sort_at.type), bindparam("id", type_=Entry.id.type)
-        )
-    )
+    .where(Entry.mailbox_id == bindparam("mailbox_id")),
+    Entry.sort_at,
+    Entry.id,
 )
 
 _change_accounts = (
@@ -281,31 +259,7 @@ def read_whole(opened: Any) -> Any:
 
 def page(mailbox_id: int, before: str | None) -> Page:
     """A page of a folder, newest first, from `before` (a `next_key`) on; ValueError for no key."""
-    if before is None:
-        rows = _ROWS.read(mailbox_id=mailbox_id)
-    else:
-        sort_at, entry_id = parse_key(before)
-        rows = _ROWS_BEFORE.read(mailbox_id=mailbox_id, sort_at=sort_at, id=entry_id)
-    if len(rows) <= PAGE:
-        return Page(rows, None)
-    last = rows[PAGE - 1]
-    return Page(rows[:PAGE], make_key(last.sort_at, last.id))
-
-
-def make_key(sort_at: datetime, row_id: object) -> str:
-    """A place in a list ordered by time and id, for a URL: microseconds since 1970, and the id."""
-    return f"{(sort_at - _EPOCH) // timedelta(microseconds=1)}-{row_id}"
-
-
-def parse_key(key: str) -> tuple[datetime, int]:
-    """The time and id of a key; raise ValueError for what is none."""
-    micros, _, row_id = key.partition("-")
-    if not (micros.isascii() and micros.isdigit() and row_id.isascii() and row_id.isdigit()):
-        raise ValueError("not a key of a page")
-    try:
-        return _EPOCH + timedelta(microseconds=int(micros)), min(int(row_id), 2**63 - 1)
-    except OverflowError:
-        raise ValueError("not a key of a page") from None
+    return _ENTRIES.page(before, mailbox_id=mailbox_id)
 
 
 def change(inside: Transaction, account_ids: Iterable[int]) -> dict[int, int]:

@@ -6,7 +6,7 @@ import time
 from statistics import median
 
 from mailapp import database
-from mailapp.mailbox.services import make_key
+from mailapp.mailbox.paging import make_key
 from tests.bench import load
 from tests.bench.figures import Figure
 from tests.bench.mailboxes import fill
