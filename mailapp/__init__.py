@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from mailapp.accounts import views as accounts
     from mailapp.attachments import linger, store
     from mailapp.compose import views as compose
+    from mailapp.mailbox import kept
     from mailapp.mailbox import views as mailbox
 
     settings = settings or Settings.from_env()
@@ -59,6 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     headers.init_app(app)
     templating.init_app(app)
     pages.init_app(app, settings)
+    kept.init_app(app)
     linger.init_app(app)
     health.init_app(app)
 

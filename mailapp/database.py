@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     create_engine,
+    dialects,
     event,
 )
 from sqlalchemy.orm import DeclarativeBase
@@ -110,6 +111,12 @@ def write() -> Iterator[Connection]:
     """A connection in one transaction: committed at the end, rolled back by an exception."""
     with _database().engine.begin() as connection:
         yield connection
+
+
+def insert_or_update(connection: Connection, table: type[Base]) -> Any:
+    """An INSERT with `on_conflict_do_update`, which SQLAlchemy has in each dialect of its own."""
+    on = dialects.postgresql if connection.dialect.name == "postgresql" else dialects.sqlite
+    return on.insert(table)
 
 
 def now() -> datetime:

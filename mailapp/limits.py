@@ -13,11 +13,10 @@ from limits import RateLimitItemPerSecond
 from limits.storage import RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy import Connection, String, case, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mailapp.database import Base, UtcDateTime, now, read, write
+from mailapp.database import Base, UtcDateTime, insert_or_update, now, read, write
 from mailapp.redis import redis_client
 from mailapp.settings import Settings
 
@@ -101,15 +100,11 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         moment = now()
         with write() as connection:
-            insert = (
-                postgresql.insert(TryCount)
-                if connection.dialect.name == "postgresql"
-                else sqlite.insert(TryCount)
-            )
             over = TryCount.expires_at <= moment
             fresh = moment + timedelta(seconds=expiry)
             statement = (
-                insert.values(key=key, tries=amount, expires_at=fresh)
+                insert_or_update(connection, TryCount)
+                .values(key=key, tries=amount, expires_at=fresh)
                 .on_conflict_do_update(
                     index_elements=[TryCount.key],
                     set_={
@@ -119,7 +114,8 @@ class DatabaseStorage(Storage):
                 )
                 .returning(TryCount.tries)
             )
-            return connection.execute(statement).scalar_one()
+            tries: int = connection.execute(statement).scalar_one()
+        return tries
 
     def get(self, key: str) -> int:
         with read() as connection:

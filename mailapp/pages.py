@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, g, render_template
 from markupsafe import Markup
 
-from mailapp.mailbox.kept import KeptPages, Key
+from mailapp.mailbox.kept import kept
 from mailapp.mailbox.services import Frame
 from mailapp.settings import Settings
 from mailapp.telemetry import request_id
@@ -25,12 +25,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     }
 
     @app.template_global()
-    def shell(frame: Frame, active: str, token: str) -> str:
-        pages: KeptPages = app.extensions["kept-pages"]
-        return pages.get(
-            Key(frame.account, frame.mailboxes, ("shell", active), token),
+    def shell(frame: Frame, active: str) -> str:
+        return kept(
+            frame,
+            ("shell", active),
             lambda: Markup(  # noqa: S704  # a template's own output
-                render_template("shell.html", frame=frame, active=active, token=token)
+                render_template("shell.html", frame=frame, active=active)
             ),
         )
 

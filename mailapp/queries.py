@@ -13,6 +13,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import (
     ARRAY,
     JSON,
+    BindParameter,
     Boolean,
     Connection,
     Dialect,
@@ -40,6 +41,11 @@ _DIALECT = postgresql.psycopg.dialect(paramstyle="numeric_dollar")  # type: igno
 Statement = Select[*tuple[Any, ...]] | UpdateBase
 
 _DIFFERS = object()
+
+
+def given(*names: str) -> dict[str, BindParameter[Any]]:
+    """Columns to fill, each with the value that is given under its name."""
+    return {name: bindparam(name) for name in names}
 
 
 class Values(TypeDecorator[list[Any]]):
@@ -155,21 +161,21 @@ class Query:
     def _result(
         self, driver: PatientConnection, inside: Transaction | Engine, values: Mapping[str, Any]
     ) -> PGresult:
-        given = []
+        parameters = []
         for place, constant, process in self._places:
             value = values[place] if constant is _DIFFERS else constant
-            given.append(process(value) if process else value)
+            parameters.append(process(value) if process else value)
         # Who listens to what SQLAlchemy executes, such as tests that count, hears of this too.
         heard = engine() if isinstance(inside, PatientConnection) else inside
         for listener in heard.dispatch.before_cursor_execute:
-            listener(heard, None, self._sql, given, None, False)
+            listener(heard, None, self._sql, parameters, None, False)
         name = driver.prepared.get(self)
         if name is None:
             name = b"query_%d" % len(driver.prepared)
             driver.pgconn.send_prepare(name, self._sql.encode())
             driver.result()
             driver.prepared[self] = name
-        converted = Transformer(driver).dump_sequence(given, self._formats)
+        converted = Transformer(driver).dump_sequence(parameters, self._formats)
         driver.pgconn.send_query_prepared(name, converted)
         return driver.result()
 

@@ -274,7 +274,7 @@ class _OneSend:
         if self._head is None:
             self._head = data
             return
-        if self._head and len(data) < RETURNED_FROM:
+        if self._head and len(data) < RETURNED_FROM:  # more is not worth a copy
             data, self._head = self._head + data, b""
         self.flush()
         self._connection.sendall(data)

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailapp.attachments.models import Blob
 from mailapp.attachments.store import Stored, StoreUnavailable, store
 from mailapp.database import now
-from mailapp.queries import Query, Transaction
+from mailapp.queries import Query, Transaction, given
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +26,8 @@ def _registering(insert: Any) -> Any:
     row. It writes to a row that exists, because only then it locks it and returns it."""
     return (
         insert.values(
-            sha256=bindparam("sha256"),
-            size=bindparam("size"),
-            key=bindparam("key"),
-            created_at=bindparam("now"),
-            last_used_at=bindparam("now"),
+            given("sha256", "size", "key")
+            | {"created_at": bindparam("now"), "last_used_at": bindparam("now")}
         )
         .on_conflict_do_update(
             index_elements=[Blob.sha256],
@@ -54,7 +51,7 @@ class Registered:
 def register(inside: Transaction, stored: Stored) -> Registered:
     """Name a stored object in the table, or find the row that names equal content already.
 
-    Inside a `write` transaction, best the one that makes the reference too: the row then can't be
+    Inside a transaction, best the one that makes the reference too: the row then can't be
     collected in between. Where `surplus` is true, `discard` the object once that is committed.
     """
     found = _REGISTER.rows(

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mailapp.accounts.models import Account
 from mailapp.accounts.services import find_receiving
@@ -25,7 +24,7 @@ from mailapp.attachments.serving import clean_filename, safe_type
 from mailapp.attachments.store import Stored
 from mailapp.compose.keys import DraftKey, Mode
 from mailapp.compose.models import Draft, DraftAttachment
-from mailapp.database import now, read, write
+from mailapp.database import insert_or_update, now, read, write
 from mailapp.mail import addresses
 from mailapp.mail import services as mail
 from mailapp.mail.addresses import Address, AddressError
@@ -34,7 +33,7 @@ from mailapp.mail.services import Attached, Outgoing
 from mailapp.mailbox.models import Entry
 from mailapp.mailbox.paging import Listing, Page
 from mailapp.mailbox.services import change, deliver, sent_entry
-from mailapp.queries import Query, Transaction, transaction
+from mailapp.queries import Query, Transaction, given, transaction
 from mailapp.settings import current_settings
 
 FIELDS = ("to", "cc", "bcc", "subject", "body")
@@ -87,10 +86,7 @@ _STATE_WITH_FILE = Query(
 
 _INSERT = Query(
     insert(Draft).values(
-        {
-            name: bindparam(name)
-            for name in ("id", "account_id", *FIELDS, "in_reply_to", "references")
-        }
+        given("id", "account_id", *FIELDS, "in_reply_to", "references")
         | {"created_at": bindparam("moment"), "updated_at": bindparam("moment")}
     )
 )
@@ -106,18 +102,7 @@ _WRITE = Query(
 _DELETE = Query(delete(Draft).where(_of_draft))
 _INSERT_FILE = Query(
     insert(DraftAttachment).values(
-        {
-            name: bindparam(name)
-            for name in (
-                "id",
-                "draft_id",
-                "blob_id",
-                "filename",
-                "content_type",
-                "size",
-                "created_at",
-            )
-        }
+        given("id", "draft_id", "blob_id", "filename", "content_type", "size", "created_at")
     )
 )
 
@@ -237,16 +222,7 @@ def load(account_id: int, draft_id: uuid.UUID) -> Written | None:
 def prepare(opened: Row[Any] | None, key: DraftKey, me: str) -> Written:
     """What a new draft's page begins with: nothing, or what its source gives. Stores nothing."""
     source = _source(opened, key, me)
-    files = [
-        File(
-            _source_file_id(key.draft_id, number),
-            attachment["filename"],
-            attachment["content_type"],
-            attachment["size"],
-        )
-        for number, attachment in enumerate(source.attachments)
-    ]
-    return Written(source.typed, files, None)
+    return Written(source.typed, _source_files(source, key.draft_id), None)
 
 
 def save(
@@ -456,17 +432,10 @@ def _create(
         references=source.references,
         moment=moment,
     )
-    for number, attachment in enumerate(source.attachments):
-        file = File(
-            _source_file_id(draft_id, number),
-            attachment["filename"],
-            attachment["content_type"],
-            attachment["size"],
-        )
+    for number, file in enumerate(_source_files(source, draft_id)):
+        blob_id = source.attachments[number]["blob"]
         # A microsecond apart, because files are listed in the order in which they were attached.
-        _insert_file(
-            inside, draft_id, file, attachment["blob"], moment + timedelta(microseconds=number)
-        )
+        _insert_file(inside, draft_id, file, blob_id, moment + timedelta(microseconds=number))
 
 
 def _set_discarded(
@@ -499,10 +468,9 @@ def _insert_file(
 
 def _remove(connection: Connection, draft_id: uuid.UUID, attachment_id: uuid.UUID) -> None:
     moment = now()
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     removed = {"blob_id": None, "removed_at": moment}
     connection.execute(
-        dialect.insert(DraftAttachment)
+        insert_or_update(connection, DraftAttachment)
         .values(
             id=attachment_id,
             draft_id=draft_id,
@@ -605,9 +573,17 @@ def _shortened(text: str) -> str:
     return text if len(text) <= most else f"{text[:most]}\n[…]"
 
 
-def _source_file_id(draft_id: uuid.UUID, number: int) -> uuid.UUID:
-    """The id of a forwarded file in its new draft, known before the draft is stored."""
-    return uuid.uuid5(draft_id, f"source:{number}")
+def _source_files(source: Source, draft_id: uuid.UUID) -> list[File]:
+    """The files that a forward keeps, under ids that are known before its draft is stored."""
+    return [
+        File(
+            uuid.uuid5(draft_id, f"source:{number}"),
+            attachment["filename"],
+            attachment["content_type"],
+            attachment["size"],
+        )
+        for number, attachment in enumerate(source.attachments)
+    ]
 
 
 # Sending -----------------------------------------------------------------------------------------
@@ -628,7 +604,8 @@ def _typed_before(inside: Transaction, account_id: int, draft_id: uuid.UUID) -> 
     """What the draft says now. Raises AlreadySent or NotYours."""
     drafts = _DRAFT.rows(inside, account_id=account_id, draft_id=draft_id)
     if not drafts:
-        _must_exist(_look(inside, account_id, draft_id))
+        _look(inside, account_id, draft_id)
+        raise NotYours
     return _typed_of(drafts[0])
 
 

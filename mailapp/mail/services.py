@@ -15,7 +15,7 @@ from mailapp.attachments.models import Blob
 from mailapp.mail import addresses
 from mailapp.mail.addresses import Address
 from mailapp.mail.models import Message, MessageBlob
-from mailapp.queries import Query, Transaction, among
+from mailapp.queries import Query, Transaction, among, given
 
 # Characters of what a folder shows of a message.
 _PREVIEW = 140
@@ -24,23 +24,26 @@ _PREVIEW = 140
 # (the thread's root) and the last ones.
 _MOST_REFERENCES = 50
 
-_WRITTEN = (
-    "message_id",
-    "send_id",
-    "sender_id",
-    "created_at",
-    "headers",
-    "subject",
-    "from_name",
-    "from_address",
-    "to_preview",
-    "text_body",
-    "preview",
-    "attachments",
-    "attachment_count",
-)
 _INSERT = Query(
-    insert(Message).values({name: bindparam(name) for name in _WRITTEN}).returning(Message.id)
+    insert(Message)
+    .values(
+        given(
+            "message_id",
+            "send_id",
+            "sender_id",
+            "created_at",
+            "headers",
+            "subject",
+            "from_name",
+            "from_address",
+            "to_preview",
+            "text_body",
+            "preview",
+            "attachments",
+            "attachment_count",
+        )
+    )
+    .returning(Message.id)
 )
 _REFER = Query(
     insert(MessageBlob).from_select(

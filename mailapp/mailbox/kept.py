@@ -1,4 +1,4 @@
-"""Pages of mailboxes, kept while nothing on them changes.
+"""Signed-in pages and what stands around them, kept while nothing on them changes.
 
 No state: every request reads the account's frame first, and the frame (its change counter, names
 and counts) is part of the key, as is all else that the page shows. What another instance changes is
@@ -12,7 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mailapp.mailbox.services import AccountView, MailboxView
+from flask import Flask, current_app
+
+from mailapp import csrf
+from mailapp.mailbox.services import AccountView, Frame, MailboxView
 
 # Pages kept in each process, most of them of some 20 KB: those that are looked at again and again.
 MOST = 128
@@ -28,6 +31,17 @@ class Key(NamedTuple):
     mailboxes: tuple[MailboxView, ...]
     page: tuple[object, ...]
     token: str
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its pages: another has another database."""
+    app.extensions["kept-pages"] = KeptPages()
+
+
+def kept(frame: Frame, page: tuple[object, ...], make: Callable[[], str]) -> str:
+    """What `make` makes, or made before; `page` tells the pages of an account apart."""
+    pages: KeptPages = current_app.extensions["kept-pages"]
+    return pages.get(Key(frame.account, frame.mailboxes, page, csrf.token()), make)
 
 
 class KeptPages:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from flask import (
     Blueprint,
     Response,
-    current_app,
     flash,
     redirect,
     render_template,
@@ -22,7 +21,6 @@ from sqlalchemy import Connection, Row, select
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as AnyResponse
 
-from mailapp import csrf
 from mailapp.accounts import auth
 from mailapp.attachments.models import Blob
 from mailapp.attachments.serving import download
@@ -34,8 +32,7 @@ from mailapp.mail import addresses
 from mailapp.mail import original as originals
 from mailapp.mail.addresses import AddressError
 from mailapp.mail.services import header
-from mailapp.mailbox import services
-from mailapp.mailbox.kept import KeptPages, Key
+from mailapp.mailbox import kept, services
 from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
 from mailapp.queries import Query, among, transaction
 from mailapp.templating import escaped, filesize
@@ -43,9 +40,6 @@ from mailapp.templating import escaped, filesize
 bp = Blueprint("mailbox", __name__)
 
 _BLOBS = Query(select(Blob.id, Blob.key).where(among(Blob.id, "ids")))
-
-# One for each application: another has another database.
-bp.record_once(lambda state: state.app.extensions.setdefault("kept-pages", KeptPages()))
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -93,10 +87,7 @@ def folder(role: str) -> str:
 
 def _kept(frame: Frame, page: tuple[object, ...], make: Callable[[], str]) -> str:
     """What `make` makes, or made before; not kept with a notice on it, which is said once."""
-    if "_flashes" in session:
-        return make()
-    pages: KeptPages = current_app.extensions["kept-pages"]
-    return pages.get(Key(frame.account, frame.mailboxes, page, csrf.token()), make)
+    return make() if "_flashes" in session else kept.kept(frame, page, make)
 
 
 def _folder_page(frame: Frame, role: str, before: str | None, today: date) -> str:
