@@ -151,6 +151,8 @@ class _Instance(BaseApplication):  # type: ignore[misc]
             "errorlog": None,
             "accesslog": None,
             "proc_name": "mailapp",
+            # Also of a worker that was killed, and could not say so itself.
+            "child_exit": lambda _arbiter, worker: _SHARES.leave(worker.age),
         }.items():
             self.cfg.set(name, value)
 
@@ -297,10 +299,12 @@ class _Shares:
     kept-alive connections would often all be one worker's, with the others idle.
     """
 
-    # More than workers ever live at once. One that was killed leaves its number behind; it costs
-    # the others no more than MOMENT a connection, until a later one has its place.
+    # More than workers ever live at once.
     PLACES = 256
-    # Seconds for which a worker with more than its share leaves the next connection to others.
+    # Seconds for which a worker with more than its share leaves a connection to others at most: on
+    # a busy machine they need some time to wake up, and one that is stuck must not hold it up.
+    PATIENCE = 0.02
+    # Seconds after which it looks again whether they have caught up.
     MOMENT = 0.001
 
     def __init__(self) -> None:
@@ -362,26 +366,25 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
             conn.sock = connection
         return kept
 
-    def run(self) -> None:
-        try:
-            super().run()
-        finally:
-            _SHARES.leave(self.age)
-
     def accept(self, listener: Any) -> None:
         super().accept(listener)
+        if not self.alive:
+            return
         _SHARES.tell(self.age, self.nr_conns)
-        if self.alive and _SHARES.exceeded_by(self.nr_conns):
-            self._leaves_until = time.monotonic() + _SHARES.MOMENT
+        if _SHARES.exceeded_by(self.nr_conns):
+            self._leaves_until = time.monotonic() + _SHARES.PATIENCE
             super().set_accept_enabled(False)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        _SHARES.tell(self.age, self.nr_conns)
+        if self.alive:
+            _SHARES.tell(self.age, self.nr_conns)
+        else:
+            _SHARES.leave(self.age)
         if self._leaves_until:
-            left = self._leaves_until - time.monotonic()
-            if left <= 0:
-                self._leaves_until = left = 0.0  # at once back to gunicorn, which accepts again
-            timeout = min(timeout, left)
+            if _SHARES.exceeded_by(self.nr_conns) and time.monotonic() < self._leaves_until:
+                timeout = min(timeout, _SHARES.MOMENT)
+            else:
+                self._leaves_until = timeout = 0.0  # at once back to gunicorn, which accepts again
         super().wait_for_and_dispatch_events(timeout)
 
     def set_accept_enabled(self, enabled: bool) -> None:
