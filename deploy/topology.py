@@ -468,6 +468,8 @@ class Valkey(Server):
 class SeaweedFS(Server):
     """SeaweedFS's S3 gateway with one pair of keys."""
 
+    # After a restart it elects itself leader, now and then only after a quarter of a minute.
+    start_seconds = 60.0
     # It answers SIGTERM late or never; a second is enough for what it writes on the way out.
     stop_seconds = 4.0
 
@@ -527,7 +529,11 @@ class SeaweedFS(Server):
 
     def answers(self) -> bool:
         # A refusal for want of a signature: the gateway is up and knows its keys.
-        return http_status(self.port, "/") == 403
+        if http_status(self.port, "/") != 403:
+            return False
+        # What is behind it can need seconds more after a restart, to lead and to find the volumes.
+        filer, path = self._ports["filer.port"], "/ready"
+        return http_status(filer, path, body=b"ready") < 300 and http_status(filer, path) == 200
 
 
 class Web(Server):
@@ -632,11 +638,11 @@ def moved(text: str, places: Mapping[str, str]) -> str:
     return text
 
 
-def http_status(port: int, path: str, host: str = HOST) -> int:
-    """The status of one GET."""
+def http_status(port: int, path: str, host: str = HOST, body: bytes | None = None) -> int:
+    """The status of one GET, or of one PUT of `body`."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET" if body is None else "PUT", path, body)
         return connection.getresponse().status
     finally:
         connection.close()
