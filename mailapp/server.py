@@ -301,6 +301,8 @@ class _Shares:
 
     # More than workers ever live at once.
     PLACES = 256
+    # In a place that nobody has: more than anybody does.
+    _NOBODY = 2**31 - 1
     # Seconds for which a worker with more than its share leaves a connection to others at most: on
     # a busy machine they need some time to wake up, and one that is stuck must not hold it up.
     PATIENCE = 0.02
@@ -318,11 +320,11 @@ class _Shares:
 
     def leave(self, worker: int) -> None:
         """Say that this worker takes no more part."""
-        self._connections[worker % self.PLACES] = -1
+        self._connections[worker % self.PLACES] = self._NOBODY
 
     def exceeded_by(self, connections: int) -> bool:
         """Whether that is more than somebody else has, by more than one."""
-        return connections > 1 + min(count for count in self._connections if count >= 0)
+        return connections > 1 + min(self._connections)
 
 
 # Made in the parent, so that all workers have the same.

@@ -91,14 +91,9 @@ _INSERT = Query(
     )
 )
 _of_draft = Draft.id == bindparam("draft_id")
-_revive = update(Draft).where(_of_draft)
-_REVIVE = Query(_revive.values(updated_at=bindparam("moment"), discarded_at=None))
-_WRITE = Query(
-    _revive.values(
-        {name: bindparam(f"typed_{name}") for name in FIELDS}
-        | {"updated_at": bindparam("moment"), "discarded_at": None}
-    )
-)
+_revive = update(Draft).where(_of_draft).values(updated_at=bindparam("moment"), discarded_at=None)
+_REVIVE = Query(_revive)
+_WRITE = Query(_revive.values({name: bindparam(f"typed_{name}") for name in FIELDS}))
 _DELETE = Query(delete(Draft).where(_of_draft))
 _INSERT_FILE = Query(
     insert(DraftAttachment).values(
@@ -432,10 +427,10 @@ def _create(
         references=source.references,
         moment=moment,
     )
-    for number, file in enumerate(_source_files(source, draft_id)):
-        blob_id = source.attachments[number]["blob"]
-        # A microsecond apart, because files are listed in the order in which they were attached.
-        _insert_file(inside, draft_id, file, blob_id, moment + timedelta(microseconds=number))
+    for file, attachment in zip(_source_files(source, draft_id), source.attachments, strict=True):
+        _insert_file(inside, draft_id, file, attachment["blob"], moment)
+        # Apart, because files are listed in the order in which they were attached.
+        moment += timedelta(microseconds=1)
 
 
 def _set_discarded(
