@@ -1,112 +1,26 @@
-"""The compose stack in real containers, three instances of it, as a user starts it.
-
-It has a project name and a port of its own, so that a stack which stands on this machine is left
-alone, and it is removed with its volumes at the end.
-"""
+"""The compose stack in real containers, three instances of it, as a user starts it."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-import httpx
 import pytest
 
-from deploy.topology import REPOSITORY, free_port
 from tests.cluster.parts import PASSWORD
-from tests.people import Attached, Person
-
-
-class Stack:
-    """The stack by its `docker compose` command, and people who come to it."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.project = f"mailapp-test-{self.port}"
-        self.people: list[Person] = []
-
-    def compose(self, *arguments: str, said: str | None = None) -> str:
-        """`docker compose …`; returns what it printed."""
-        return self._docker("compose", "--project-name", self.project, *arguments, said=said)
-
-    def up(self, instances: int = 3) -> None:
-        """Start what is not running, and wait until all is healthy."""
-        self.compose(
-            *("up", "--detach", "--wait", "--wait-timeout", "240"),
-            *("--no-recreate", "--scale", f"web={instances}"),
-        )
-
-    def containers(self) -> list[dict[str, Any]]:
-        """What the engine knows of every container of the stack, the jobs included."""
-        ids = self.compose("ps", "--all", "--quiet").split()
-        found: list[dict[str, Any]] = json.loads(self._docker("inspect", *ids))
-        return found
-
-    def webs(self) -> set[str]:
-        """The instances' names: a container's host name is the start of its id."""
-        return {name[:12] for name in self.compose("ps", "--quiet", "web").split()}
-
-    def person(self, name: str | None = None) -> Person:
-        """A browser; with a name, somebody who has an account and is logged in."""
-        client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
-        person = Person(client)
-        self.people.append(person)
-        if name:
-            person.log_in(f"{name}@mail.example", PASSWORD)
-            assert person.logged_in, person.text
-        return person
-
-    def _docker(self, *arguments: str, said: str | None = None) -> str:
-        ran = subprocess.run(
-            ["docker", *arguments],
-            cwd=REPOSITORY,
-            env={**os.environ, "PORT": str(self.port)},
-            input=said or "",
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert ran.returncode == 0, f"docker {' '.join(arguments)}:\n{ran.stdout}{ran.stderr}"
-        return ran.stdout
+from tests.cluster.stack import Stack, eventually, running
+from tests.people import Attached
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """The stack with three instances, and alice and bob."""
-    stack = Stack()
-    try:
-        stack.compose("build")
-        stack.up()
-        for name in ("alice", "bob"):
-            address = f"{name}@mail.example"
-            stack.compose(
-                *("exec", "-T", "web", "mailapp", "user", "add", address),
-                *("--name", name.title(), "--password-stdin"),
-                said=PASSWORD,
-            )
+    with running(Stack(), people=("alice", "bob")) as stack:
         yield stack
-    finally:
-        for person in stack.people:
-            person.client.close()
-        print(stack.compose("logs", "--tail", "15"))
-        stack.compose("down", "--volumes", "--remove-orphans")
-
-
-def eventually(happens: Callable[[], bool], seconds: float = 60) -> bool:
-    """Whether something happens within a time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if happens():
-            return True
-        time.sleep(0.5)
-    return False
 
 
 def test_only_nginx_is_published(stack: Stack) -> None:
@@ -205,8 +119,8 @@ def test_an_instance_that_stops_or_dies_costs_nobody_anything(stack: Stack) -> N
     try:
         first, second, _ = stack.compose("ps", "--quiet", "web").split()
         time.sleep(1)
-        stack._docker("stop", first)
-        stack._docker("kill", second)
+        stack.docker("stop", first)
+        stack.docker("kill", second)
         time.sleep(2)
     finally:
         done.set()
@@ -237,7 +151,7 @@ def test_a_new_instance_is_used_without_a_reload(stack: Stack) -> None:
 def test_health_checks_fail_with_what_they_check(stack: Stack) -> None:
     def health(service: str) -> set[str]:
         ids = stack.compose("ps", "--quiet", service).split()
-        return set(stack._docker("inspect", "--format", "{{.State.Health.Status}}", *ids).split())
+        return set(stack.docker("inspect", "--format", "{{.State.Health.Status}}", *ids).split())
 
     stack.compose("pause", "postgres")
     try:

@@ -1,0 +1,137 @@
+"""A compose stack in real containers, as a test holds it.
+
+Each has a project, a port and an image name of its own, so that a stack which stands on this
+machine is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.topology import REPOSITORY, free_port
+from tests.cluster.parts import PASSWORD
+from tests.people import Person
+
+# What every test's stack is made of; a stack that stands has `mailapp`.
+IMAGE = "mailapp-test"
+
+
+class Stack:
+    """The stack by its `docker compose` command, and people who come to it.
+
+    `files` are compose files in the order `docker compose -f` takes them, from the repository;
+    none is the project's own. `environment` is added to what compose sees.
+    """
+
+    def __init__(
+        self, files: Sequence[str | Path] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.port = free_port()
+        self.project = f"mailapp-test-{self.port}"
+        self.people: list[Person] = []
+        self._files = [part for file in files for part in ("--file", str(file))]
+        self._environment = {
+            **os.environ,
+            "PORT": str(self.port),
+            "MAILAPP_IMAGE": IMAGE,
+            **(environment or {}),
+        }
+
+    @property
+    def url(self) -> str:
+        """Where its balancer is, on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def compose(self, *arguments: str, said: str | None = None) -> str:
+        """`docker compose …`; returns what it printed."""
+        return self.docker(
+            "compose", "--project-name", self.project, *self._files, *arguments, said=said
+        )
+
+    def up(self, instances: int = 3) -> None:
+        """Start what is not running, and wait until all is healthy."""
+        self.compose(
+            *("up", "--detach", "--wait", "--wait-timeout", "240"),
+            *("--no-recreate", "--scale", f"web={instances}"),
+        )
+
+    def down(self) -> None:
+        """Remove it, with everything that it kept."""
+        for person in self.people:
+            person.client.close()
+        self.compose("down", "--volumes", "--remove-orphans")
+
+    def add_people(self, *names: str) -> None:
+        """Make an account for each, at mail.example with PASSWORD."""
+        for name in names:
+            self.compose(
+                *("exec", "-T", "web", "mailapp", "user", "add", f"{name}@mail.example"),
+                *("--name", name.title(), "--password-stdin"),
+                said=PASSWORD,
+            )
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What the engine knows of every container of the stack, the jobs included."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        found: list[dict[str, Any]] = json.loads(self.docker("inspect", *ids))
+        return found
+
+    def webs(self) -> set[str]:
+        """The instances' names: a container's host name is the start of its id."""
+        return {name[:12] for name in self.compose("ps", "--quiet", "web").split()}
+
+    def person(self, name: str | None = None) -> Person:
+        """A browser; with a name, somebody who has an account and is logged in."""
+        person = Person(httpx.Client(base_url=self.url, timeout=60))
+        self.people.append(person)
+        if name:
+            person.log_in(f"{name}@mail.example", PASSWORD)
+            assert person.logged_in, person.text
+        return person
+
+    def docker(self, *arguments: str, said: str | None = None) -> str:
+        """`docker …`; returns what it printed."""
+        ran = subprocess.run(
+            ["docker", *arguments],
+            cwd=REPOSITORY,
+            env=self._environment,
+            input=said or "",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert ran.returncode == 0, f"docker {' '.join(arguments)}:\n{ran.stdout}{ran.stderr}"
+        return ran.stdout
+
+
+@contextmanager
+def running(stack: Stack, instances: int = 3, people: Sequence[str] = ()) -> Iterator[Stack]:
+    """Built, started with so many instances and these people, and removed at the end."""
+    try:
+        stack.compose("build")
+        stack.up(instances)
+        stack.add_people(*people)
+        yield stack
+    finally:
+        print(stack.compose("logs", "--tail", "15"))
+        stack.down()
+
+
+def eventually(happens: Callable[[], bool], seconds: float = 60) -> bool:
+    """Whether something happens within a time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if happens():
+            return True
+        time.sleep(0.5)
+    return False
