@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,9 @@ from deploy.topology import REPOSITORY, free_port
 from tests.cluster.parts import PASSWORD
 from tests.people import Person
 
-# What every test's stack is made of; a stack that stands has `mailapp`.
-IMAGE = "mailapp-test"
+# What every test's stack is made of; a stack that stands has `mailapp`. One a checkout, so that two
+# can be tested at once.
+IMAGE = f"mailapp-test-{zlib.crc32(bytes(REPOSITORY)):08x}"
 
 
 class Stack:
