@@ -11,7 +11,7 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
-.PHONY: help run install test lint browser cluster compose-test bench docs lock clean
+.PHONY: help run install test lint browser cluster compose-test load bench docs lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -41,6 +41,10 @@ browser: install ## Chromium against the whole cluster (CHROMIUM=/usr/bin/chromi
 
 compose-test: install ## the compose stack in real containers; needs Docker
 	.venv/bin/pytest tests/cluster/test_compose.py $(PYTEST_ARGS)
+
+load: install ## PEOPLE=20 who write to each other at BASE=http://… for SECONDS=30; what was lost
+	@.venv/bin/python -m tests.cluster.load --base "$(BASE)" \
+		--people "$(or $(PEOPLE),20)" --seconds "$(or $(SECONDS),30)"
 
 bench: install ## how fast, as ratios within one run
 	.venv/bin/python -m tests.bench $(BENCH_ARGS)
