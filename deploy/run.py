@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.topology import StartError, Web, running, script
+from deploy.preflight import free
+from deploy.topology import StartError, Web, free_port, running, script
 
 
 def main() -> None:
@@ -18,20 +19,23 @@ def main() -> None:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Nobody balances between instances here, so nobody needs time to notice that one stops.
     environment = {**os.environ, "DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", "0")}
-    web = Web(
-        data,
-        environment,
-        name=os.environ.get("INSTANCE_NAME", "web-1"),
-        host=os.environ.get("HOST", "127.0.0.1"),
-        port=int(os.environ.get("PORT", "8000")),
-    )
-    # The application finds its files from here, as `.venv/bin/mailapp` does when called by hand.
-    web.working_directory = Path.cwd()
     try:
         logins = prepare(environment, data / "logins")
+        host = os.environ.get("HOST", "127.0.0.1")
+        web = Web(
+            data,
+            environment,
+            name=os.environ.get("INSTANCE_NAME", "web-1"),
+            host=host,
+            port=int(os.environ.get("PORT", "8000")),
+            metrics_port=metrics_port(host),
+        )
+        # The application finds its files from here, as `.venv/bin/mailapp` called by hand does.
+        web.working_directory = Path.cwd()
         with running(web):
             print(
                 f"\n  The log is {web.log}; Ctrl-C stops the server.\n"
+                f"  Its figures, for Prometheus: {web.metrics_url}\n"
                 f"\n  mailapp runs at {web.url}\n\n{logins}",
                 flush=True,
             )
@@ -41,6 +45,13 @@ def main() -> None:
         sys.exit(str(error))
     except KeyboardInterrupt:
         print("\nStopped. Everything is kept in", data)
+
+
+def metrics_port(host: str) -> int:
+    """METRICS_PORT; unset, its default, or any that is free where another `make run` has that."""
+    if asked := os.environ.get("METRICS_PORT"):
+        return int(asked)
+    return 9464 if free(host, "9464") else free_port()
 
 
 def prepare(environment: dict[str, str], logins: Path) -> str:

@@ -550,10 +550,12 @@ class Web(Server):
         name: str = "web-1",
         host: str = HOST,
         port: int | None = None,
+        metrics_port: int | None = None,
     ) -> None:
         super().__init__(directory, name=name)
         self.host = host
         self.port = port or free_port()
+        self.metrics_port = free_port() if metrics_port is None else metrics_port
         self._environment = dict(environment)
 
     @property
@@ -561,6 +563,11 @@ class Web(Server):
         """Where this instance answers, past any proxy."""
         host = {"0.0.0.0": HOST, "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
         return f"http://{host}:{self.port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Where its figures are."""
+        return f"{self.url.removesuffix(str(self.port))}{self.metrics_port}/metrics"
 
     @property
     def address(self) -> str:
@@ -571,7 +578,12 @@ class Web(Server):
         return [script("mailapp"), "serve"]
 
     def environment(self) -> Mapping[str, str]:
-        own = {"INSTANCE_NAME": self.name, "HOST": self.host, "PORT": str(self.port)}
+        own = {
+            "INSTANCE_NAME": self.name,
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "METRICS_PORT": str(self.metrics_port),
+        }
         return {**os.environ, **self._environment, **own}
 
     def answers(self) -> bool:

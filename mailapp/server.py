@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -24,9 +24,10 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
 from mailapp import create_app
+from mailapp.companion import Companion, Duty, Keeper
 from mailapp.health import begin_drain, draining
 from mailapp.settings import Settings, SettingsError
-from mailapp.telemetry import configure_logging
+from mailapp.telemetry import configure_logging, exposition
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -48,24 +49,29 @@ HANG_UP_SECONDS = 2.0
 HANG_UP_BYTES = 65536
 
 
-def serve(settings: Settings, load: Callable[[Settings], WSGIApplication] = create_app) -> NoReturn:
+def serve(
+    settings: Settings,
+    load: Callable[[Settings], WSGIApplication] = create_app,
+    duties: Sequence[Duty] = (exposition.begin,),
+) -> NoReturn:
     """Serve until a signal ends it; leave by SystemExit, also in the worker processes.
 
     SIGTERM: /healthz says draining, `drain_seconds` later new connections are refused, requests
     under way get `graceful_timeout` seconds, exit status 0; a second SIGTERM skips the wait. SIGINT
     leaves requests HURRY seconds. Status 1 when the address can't be listened on. `load` is called
     in each worker after the fork, so that no connection is shared; its SettingsError ends all of it
-    with that sentence and status 4 (gunicorn's "application failed to load").
+    with that sentence and status 4 (gunicorn's "application failed to load"). `duties` are what the
+    process beside the workers does, see mailapp/companion.py.
     """
     configure_logging(settings)
     _return_memory()
-    try:
-        listener = _listen(settings)
-    except OSError as error:
-        print(_why_not(settings, error), file=sys.stderr)
-        sys.exit(1)
-    instance = _Instance(settings, load, listener)
-    _Arbiter(instance).run()
+    listener = _listen(settings, "PORT", settings.port)
+    aside = (
+        _listen(settings, "METRICS_PORT", settings.metrics_port) if settings.metrics_port else None
+    )
+    companion = Companion(settings, workers=_SHARES.workers, requests=_SHARES.requests)
+    keeper = Keeper(companion, duties, aside)
+    _Arbiter(_Instance(settings, load, listener, keeper)).run()
     sys.exit(0)
 
 
@@ -80,17 +86,24 @@ def _return_memory() -> None:
         ctypes.CDLL(None).mallopt(-3, RETURNED_FROM)  # M_MMAP_THRESHOLD of <malloc.h>
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """The listening socket. Opened here because gunicorn would try a busy port five times."""
-    family, _, _, _, address = socket.getaddrinfo(
-        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.create_server(
-        address,
-        family=family,
-        backlog=BACKLOG,
-        dualstack_ipv6=settings.host == "::" and socket.has_dualstack_ipv6(),
-    )
+def _listen(settings: Settings, variable: str, port: int) -> socket.socket:
+    """The socket that listens on the port of that variable; a sentence and status 1 if it can't.
+
+    Opened here because gunicorn would try a busy port five times.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.create_server(
+            address,
+            family=family,
+            backlog=BACKLOG,
+            dualstack_ipv6=settings.host == "::" and socket.has_dualstack_ipv6(),
+        )
+    except OSError as error:
+        print(_why_not(settings.host, variable, port, error), file=sys.stderr)
+        sys.exit(1)
     # Inherited by accepted connections: a client that vanished without a word frees its thread
     # after some two minutes instead of never.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -101,18 +114,20 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _why_not(settings: Settings, error: OSError) -> str:
-    host, port = settings.host, settings.port
+def _why_not(host: str, variable: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Port {port} is in use on {host}. Stop what uses it, or set PORT to another, "
-            f"such as PORT={port + 1 if port < 65535 else port - 1}."
+            f"Port {port} is in use on {host}. Stop what uses it, or set {variable} to another, "
+            f"such as {variable}={port + 1 if port < 65535 else port - 1}."
         )
     if error.errno == errno.EACCES:
-        return f"Port {port} needs more rights than this user has. Set PORT, such as PORT=8000."
+        return (
+            f"Port {port} needs more rights than this user has. "
+            f"Set {variable}, such as {variable}=8000."
+        )
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
         return f"HOST={host} is not an address of this machine. Set HOST, such as HOST=127.0.0.1."
-    return f"HOST={host} PORT={port} can't be listened on: {error.strerror}."
+    return f"HOST={host} {variable}={port} can't be listened on: {error.strerror}."
 
 
 class _Instance(BaseApplication):  # type: ignore[misc]
@@ -123,8 +138,10 @@ class _Instance(BaseApplication):  # type: ignore[misc]
         settings: Settings,
         load: Callable[[Settings], WSGIApplication],
         listener: socket.socket,
+        keeper: Keeper,
     ) -> None:
         self.settings = settings
+        self.keeper = keeper
         self.refusal = _Refusal()
         self._load = load
         self._descriptor = listener.detach()
@@ -153,6 +170,7 @@ class _Instance(BaseApplication):  # type: ignore[misc]
             "proc_name": "mailapp",
             # Also of a worker that was killed, and could not say so itself.
             "child_exit": lambda _arbiter, worker: _SHARES.leave(worker.age),
+            "post_fork": lambda _arbiter, _worker: self.keeper.stand_apart(),
         }.items():
             self.cfg.set(name, value)
 
@@ -227,11 +245,26 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         signals: list[int] = super().wait_for_signals(timeout)
         return signals
 
+    def manage_workers(self) -> None:
+        """Called at least once a second, from before the first worker to the end of the drain."""
+        self._instance.keeper.keep(self._let_go)
+        super().manage_workers()
+
+    def _let_go(self) -> None:
+        # Else connections would go on queueing for nobody after the workers have closed it.
+        for listener in self.LISTENERS:
+            listener.close()
+        for worker in self.WORKERS.values():
+            worker.tmp.close()
+
     def halt(self, reason: str | None = None, exit_status: int = 0) -> NoReturn:
         sentence = self._instance.refusal.read()
         if sentence:
             print(sentence, file=sys.stderr)
-        super().halt(reason, exit_status)
+        try:
+            super().halt(reason, exit_status)
+        finally:
+            self._instance.keeper.end()
         sys.exit(exit_status)
 
 
@@ -293,7 +326,7 @@ class _OneSend:
 
 
 class _Shares:
-    """How many connections each worker has, seen by all of them.
+    """How many connections each worker has, seen by all of them, and what it has been given.
 
     They listen to one socket, and whoever wakes up first takes what comes: a balancer's handful of
     kept-alive connections would often all be one worker's, with the others idle.
@@ -311,12 +344,17 @@ class _Shares:
 
     def __init__(self) -> None:
         self._connections = memoryview(mmap.mmap(-1, 4 * self.PLACES)).cast("i")
+        self._requests = memoryview(mmap.mmap(-1, 8 * self.PLACES)).cast("q")
         for place in range(self.PLACES):
             self.leave(place)
 
     def tell(self, worker: int, connections: int) -> None:
         """Say how many this worker has; `worker` is any number that tells it from the others."""
         self._connections[worker % self.PLACES] = connections
+
+    def given(self, worker: int, requests: int) -> None:
+        """Say that this worker has been given so many more."""
+        self._requests[worker % self.PLACES] += requests
 
     def leave(self, worker: int) -> None:
         """Say that this worker takes no more part."""
@@ -325,6 +363,14 @@ class _Shares:
     def exceeded_by(self, connections: int) -> bool:
         """Whether that is more than somebody else has, by more than one."""
         return connections > 1 + min(self._connections)
+
+    def workers(self) -> int:
+        """How many take part."""
+        return sum(connections != self._NOBODY for connections in self._connections)
+
+    def requests(self) -> int:
+        """How many all have been given, those that are gone too."""
+        return sum(self._requests)
 
 
 # Made in the parent, so that all workers have the same.
@@ -340,6 +386,8 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         self._hanging_up: dict[Any, int] = {}
         # Until when others may take what comes, as time.monotonic() counts.
         self._leaves_until = 0.0
+        # How many of its requests it has told the others of.
+        self._told = 0
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -378,6 +426,8 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
             super().set_accept_enabled(False)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        _SHARES.given(self.age, self.nr - self._told)
+        self._told = self.nr
         if self.alive:
             _SHARES.tell(self.age, self.nr_conns)
         else:

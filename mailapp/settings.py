@@ -291,6 +291,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("HOST", "host", _text, "127.0.0.1", "The address to listen on."),
     Variable("PORT", "port", _integer(1, 65535), "8000", "The port to listen on."),
     Variable(
+        "METRICS_PORT",
+        "metrics_port",
+        _integer(0, 65535),
+        "9464",
+        "Where `/metrics` is, on `HOST` as well, for Prometheus and no balancer; 0: nowhere.",
+    ),
+    Variable(
         "WEB_WORKERS", "web_workers", _integer(1, 64), "2", "Worker processes of this instance."
     ),
     Variable(
@@ -416,6 +423,7 @@ class Settings:
     instance_name: str
     host: str
     port: int
+    metrics_port: int
     web_workers: int
     web_threads: int
     drain_seconds: float

@@ -21,6 +21,8 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.topology import free_port
+
 # What stands in for the application: small, so that a start takes no time, with the rooms whose
 # behaviour over a start and a stop is looked at here.
 PROGRAM = """
@@ -96,6 +98,7 @@ class Instance:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(environ.get("PORT") or probe.getsockname()[1])
+        self.metrics_port = int(environ.get("METRICS_PORT") or free_port())
         self.wanted = int(environ.get("WEB_WORKERS", "2"))
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = directory / f"log-{self.port}-{time.monotonic_ns()}"
@@ -111,6 +114,7 @@ class Instance:
                     "TEST_FILE": __file__,
                     **environ,
                     "PORT": str(self.port),
+                    "METRICS_PORT": str(self.metrics_port),
                 },
                 # A run under nohup ignores it, and so would its children.
                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
@@ -147,8 +151,16 @@ class Instance:
         return [json.loads(line) for line in self.said().splitlines()]
 
     def workers(self) -> set[int]:
+        return {pid for pid, name in self._children() if name != "companion"}
+
+    def companions(self) -> set[int]:
+        return {pid for pid, name in self._children() if name == "companion"}
+
+    def _children(self) -> Iterator[tuple[int, str]]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return {int(child) for child in children.read_text().split()}
+        for child in children.read_text().split():
+            with contextlib.suppress(OSError):  # one that ends meanwhile
+                yield int(child), Path(f"/proc/{child}/comm").read_text().strip()
 
     def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -29,6 +29,7 @@ WRONG = {
     "MAIL_DOMAIN": ["a b", "a..b", "-a.b", "a_b.c", "mail.example.", "a\r\nb"],
     "INSTANCE_NAME": ["web 1", "x" * 65, "a\r\nSet-Cookie: b"],
     "PORT": ["0", "65536", "http", "-1", "80.5", "9" * 5000],
+    "METRICS_PORT": ["-1", "65536", "http"],
     "WEB_WORKERS": ["0", "65"],
     "WEB_THREADS": ["0", "x"],
     "DRAIN_SECONDS": ["-1", "301", "soon", "nan", "inf"],

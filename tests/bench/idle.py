@@ -23,11 +23,16 @@ def measure(stage: Stage) -> list[Figure]:
                 person.client.get(path)
             person.client.close()
         time.sleep(1)
-        for number, pid in enumerate(family(web.pid)):
+        parent, companion, *workers = family(web.pid)
+        for name, pid in {
+            "gunicorn's parent": parent,
+            "the companion": companion,
+            **{f"worker {number}": pid for number, pid in enumerate(workers, 1)},
+        }.items():
             rss, pss = memory(pid)
             figures.append(
                 Figure(
-                    f"worker {number}: RSS" if number else "gunicorn's parent: RSS",
+                    f"{name}: RSS",
                     rss,
                     "MB",
                     most=MOST,

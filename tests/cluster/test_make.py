@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -80,6 +81,12 @@ def log_ins(printed: str) -> dict[str, str]:
     """Address to password, of the lines that tell them."""
     words = [line.split() for line in printed.splitlines() if "@mail.example" in line]
     return {line[0]: line[-1] for line in words}
+
+
+def figures(printed: str) -> str:
+    """The address of /metrics, of the line that tells it."""
+    (address,) = re.findall(r"http://[^/]+/metrics", printed)
+    return str(address)
 
 
 def test_a_cluster_starts_keeps_its_data_and_stops_by_ctrl_c(tmp_path: Path) -> None:
@@ -204,6 +211,7 @@ def test_make_run_shows_the_address_and_the_log_ins_last_and_keeps_the_data(
     with started(command, **environment) as process:
         printed = read_until(process.stdout, "bob@mail.example")
         assert f"http://127.0.0.1:{port}" in printed
+        assert "mailapp_workers" in httpx.get(figures(printed)).text
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             alice = Person(client)
             alice.log_in("alice@mail.example", log_ins(printed)["alice@mail.example"])
@@ -215,3 +223,20 @@ def test_make_run_shows_the_address_and_the_log_ins_last_and_keeps_the_data(
 
     with started(command, **environment) as process:
         assert log_ins(read_until(process.stdout, "bob@mail.example")) == log_ins(printed)
+
+
+def test_two_of_make_run_do_not_fight_for_the_port_of_their_figures(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deploy.run"]
+    one, other = (
+        {"DATA_DIR": str(tmp_path / name), "PORT": str(free_port()), "METRICS_PORT": ""}
+        for name in ("one", "other")
+    )
+
+    with started(command, **one) as first:
+        place = figures(read_until(first.stdout, "bob@mail.example"))
+        with started(command, **other) as second:
+            another = figures(read_until(second.stdout, "bob@mail.example"))
+            assert "mailapp_workers" in httpx.get(place).text
+            assert "mailapp_workers" in httpx.get(another).text
+
+    assert place != another
