@@ -3,10 +3,14 @@
 Each service has a volume that holds its own and no other's. The files belong to this job's user and
 are readable by the one group they are for; compose puts the job into these groups, so it does it
 without root.
+
+`python3 deploy/make_secrets.py FOLDER` makes the same in a folder that its user alone can enter,
+for whoever starts these services another way: Kubernetes.
 """
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 VOLUMES = Path("/volumes")
@@ -16,21 +20,33 @@ SILO_GROUP = 10002
 
 
 def main() -> None:
+    """Into the volumes, or into the folder that the command names."""
+    if len(sys.argv) == 1:
+        make(VOLUMES, POSTGRES_GROUP, REDIS_GROUP, SILO_GROUP)
+        return
+    folder, own = Path(sys.argv[1]), os.getgid()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in ("web", "postgres", "redis", "silo"):
+        (folder / name).mkdir(exist_ok=True)
+    make(folder, own, own, own)
+
+
+def make(volumes: Path, postgres_group: int, redis_group: int, silo_group: int) -> None:
     """Make what is missing; write again, from the same secrets, what is put together of them."""
-    postgres = kept(VOLUMES / "postgres" / "password", POSTGRES_GROUP)
-    redis = kept(VOLUMES / "redis" / "password", REDIS_GROUP)
-    access_key = kept(VOLUMES / "silo" / "access-key", SILO_GROUP)
-    secret_key = kept(VOLUMES / "silo" / "secret-key", SILO_GROUP)
+    postgres = kept(volumes / "postgres" / "password", postgres_group)
+    redis = kept(volumes / "redis" / "password", redis_group)
+    access_key = kept(volumes / "silo" / "access-key", silo_group)
+    secret_key = kept(volumes / "silo" / "secret-key", silo_group)
     # Redis takes a password only from its configuration or its command line, which others can see.
     # Less than compose gives the container. When it is full, what would end first goes first: the
     # sessions of visitors who never logged in.
     write(
-        VOLUMES / "redis" / "redis.conf",
+        volumes / "redis" / "redis.conf",
         f"requirepass {redis}\nmaxmemory 384mb\nmaxmemory-policy volatile-ttl\n",
-        REDIS_GROUP,
+        redis_group,
     )
 
-    web = VOLUMES / "web"
+    web = volumes / "web"
     kept(web / "secret-key", os.getgid())
     for name, text in {
         "database-url": f"postgresql://mailapp:{postgres}@postgres:5432/mailapp",
