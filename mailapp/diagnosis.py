@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
+from psycopg.conninfo import conninfo_to_dict
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy.engine import make_url
+from redis.sentinel import SentinelConnectionPool
 from sqlalchemy.exc import SQLAlchemyError
 
 from mailapp import migrations
 from mailapp.attachments.store import store
 from mailapp.database import engine
 from mailapp.errors import Unavailable
+from mailapp.postgresql import servers
 from mailapp.redis import redis_client
+from mailapp.sentinel import Watch
 from mailapp.settings import Settings
 
 
@@ -59,7 +63,7 @@ def _doubts(settings: Settings) -> Iterator[Finding]:
             True,
             f"{settings.attachment_dir}: must be a file system that all instances share",
         )
-    if not embedded and not make_url(settings.database_url).password:
+    if not embedded and "password" not in conninfo_to_dict(servers(settings.database_url)[0]):
         yield Finding(
             "DATABASE_URL", True, "has no password: right only where the server asks none"
         )
@@ -111,7 +115,19 @@ def _redis() -> str:
         return "answers; it does not say whether it would drop sessions when its memory is full"
     if policy.startswith("allkeys"):
         raise LookupError(f"maxmemory-policy is {policy}: sessions would vanish; set noeviction")
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        return _sentinels(client.connection_pool, cast(int, client.info()["connected_slaves"]))
     return "answers"
+
+
+def _sentinels(pool: SentinelConnectionPool, replicas: int) -> str:
+    watch = cast(Watch, pool.sentinel_manager)
+    answering, named = watch.answering(), len(watch.sentinels)
+    said = f"{answering} of {named} Sentinels answer, the master has {replicas} replicas"
+    if not replicas or answering <= named // 2:
+        raise LookupError(f"{said}: nothing could take over from it")
+    host, port = pool.get_master_address()  # type: ignore[no-untyped-call]
+    return f"{said}; it is {host}:{port}"
 
 
 def _store() -> str:

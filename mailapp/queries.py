@@ -203,7 +203,7 @@ def transaction() -> Iterator[Transaction]:
                 with suppress(psycopg.Error):  # a connection that is gone has ended it already
                     driver.rollback()
                 raise
-            driver.command(b"COMMIT")
+            driver.commit()
         finally:
             pool.give_back(record, driver)
     except psycopg.Error as error:

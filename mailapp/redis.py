@@ -12,6 +12,7 @@ from flask import Flask, current_app
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from mailapp import sentinel
 from mailapp.settings import Settings
 from mailapp.turnstile import Hangs, Turnstile
 
@@ -24,13 +25,16 @@ def connect(settings: Settings) -> Client | None:
     """
     if settings.redis_url is None:
         return None
+    named = {"client_name": f"mailapp-{settings.instance_name}", "health_check_interval": 0}
+    if settings.redis_url.startswith(sentinel.SCHEME):
+        watched = sentinel.read_url(settings.redis_url)
+        return Client(connection_pool=sentinel.pool(watched, settings.redis_timeout, **named))
     client: Client = Client.from_url(  # type: ignore[assignment]  # it says Redis
         settings.redis_url,
         socket_timeout=settings.redis_timeout,
         socket_connect_timeout=settings.redis_timeout,
         retry=Retry(NoBackoff(), 1),
-        health_check_interval=0,
-        client_name=f"mailapp-{settings.instance_name}",
+        **named,
     )
     return client
 

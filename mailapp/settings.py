@@ -105,31 +105,39 @@ def _secret_key(value: str) -> str:
 
 
 def _database_url(value: str) -> str:
-    from sqlalchemy.engine import make_url  # not above: the settings alone are read in no time
-    from sqlalchemy.exc import ArgumentError
-
     scheme, separator, rest = value.partition("://")
     if not separator:
         raise ValueError("must be a URL such as postgresql://user:password@host/name")
     if scheme in {"postgresql", "postgres", "postgresql+psycopg"}:
+        from mailapp.postgresql import servers  # not above: the settings are read in no time
+
         value = f"postgresql+psycopg://{rest}"
-    elif scheme != "sqlite":
+        servers(value)
+        return value
+    if scheme != "sqlite":
         raise ValueError("must begin with postgresql:// or sqlite:///")
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(value)
     except (ArgumentError, ValueError):
-        # The password is in these errors' texts.
-        raise ValueError("can't be read as a URL (the port must be a number)") from None
-    if scheme == "sqlite" and (url.host or url.database in {None, "", ":memory:"}):
+        url = None
+    if url is None or url.host or url.database in {None, "", ":memory:"}:
         raise ValueError("must name a file, as sqlite:////var/lib/mailapp/mail.sqlite3 does")
     return value
 
 
 def _redis_url(value: str) -> str:
-    if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must begin with redis://, rediss:// or unix://")
     from redis.connection import parse_url  # not above, see _database_url
 
+    from mailapp import sentinel
+
+    if value.startswith(sentinel.SCHEME):
+        sentinel.read_url(value)
+        return value
+    if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must begin with redis://, rediss://, unix:// or redis+sentinel://")
     try:
         parse_url(value)  # type: ignore[no-untyped-call]
     except ValueError:
@@ -204,7 +212,8 @@ VARIABLES: tuple[Variable, ...] = (
         "database_url",
         _database_url,
         None,
-        "`postgresql://user:password@host/name` or `sqlite:///path`.",
+        "`postgresql://user:password@host/name`, with several servers "
+        "`…@pg1:5432,pg2:5432/name?target_session_attrs=read-write`, or `sqlite:///path`.",
         shown="SQLite in `DATA_DIR`",
         secret=True,
     ),
@@ -213,7 +222,9 @@ VARIABLES: tuple[Variable, ...] = (
         "redis_url",
         _redis_url,
         None,
-        "Sessions and limits, shared by all instances: `redis://:password@host:6379/0`.",
+        "Sessions and limits, shared by all instances: `redis://:password@host:6379/0`, or by way "
+        "of Sentinels `redis+sentinel://:password@host1:26379,host2:26379,host3:26379/mymaster/0`, "
+        "which takes `?sentinel_password=`.",
         shown="none: both are kept in the database",
         secret=True,
     ),

@@ -7,7 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from mailapp.postgresql import servers
+from mailapp.sentinel import Watched, read_url
 from mailapp.settings import VARIABLES, Settings, SettingsError
 
 KEY = "0123456789abcdef" * 2
@@ -19,8 +22,22 @@ WRONG = {
         "sqlite://",
         "sqlite:///:memory:",
         "postgresql://u:pw@h:port/d",
+        "postgresql://u:pw@a:5432,b:5432/d",
+        "postgresql://u:pw@a,b/d?target_session_attrs=any",
+        "postgresql://u:pw@a:port,b/d?target_session_attrs=read-write",
+        "postgresql://u:pw@a,b/d?target_session_attrs=read-write&unknown=1",
     ],
-    "REDIS_URL": ["http://h", "redis://h:port/0", "h:6379"],
+    "REDIS_URL": [
+        "http://h",
+        "redis://h:port/0",
+        "h:6379",
+        "redis+sentinel://:pw@/mymaster/0",
+        "redis+sentinel://:pw@a,b,c",
+        "redis+sentinel://:pw@a:port,b/mymaster",
+        "redis+sentinel://:pw@a,,b/mymaster",
+        "redis+sentinel://:pw@a/mymaster/first",
+        "redis+sentinel://:pw@a/mymaster?db=1",
+    ],
     "MINIO_ENDPOINT": ["ftp://h", "h:port", "http://h/bucket", "http://user:pw@h", "http://"],
     "MINIO_ACCESS_KEY": ["minioadmin"],
     "MINIO_SECRET_KEY": ["minioadmin"],
@@ -81,7 +98,10 @@ def test_what_is_secret_is_not_repeated(tmp_path: Path) -> None:
         ("SECRET_KEY", "hunter2"),
         ("DATABASE_URL", "mysql://u:hunter2@h/d"),
         ("DATABASE_URL", "postgresql://u:hunter2@h:port/d"),
+        ("DATABASE_URL", "postgresql://u:hunter2@a,b/d"),
         ("REDIS_URL", "redis://:hunter2@h:port/0"),
+        ("REDIS_URL", "redis+sentinel://:hunter2@h:port/mymaster"),
+        ("REDIS_URL", "redis+sentinel://h/mymaster?sentinel_pasword=hunter2"),
         ("MINIO_ENDPOINT", "http://key:hunter2@h"),
     ):
         assert "hunter2" not in refusal(tmp_path, **{"SECRET_KEY": KEY, name: value})
@@ -197,6 +217,34 @@ def test_with_nothing_set_everything_is_embedded(tmp_path: Path) -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.mail_domain == "mail.example"
     assert settings.trusted_proxies == ()
+
+
+def test_several_database_servers_are_asked_one_by_one(tmp_path: Path) -> None:
+    url = "postgresql://u:p%40w@pg1:5433,[::1],pg3/d?target_session_attrs=read-write"
+    named = servers(read(tmp_path, SECRET_KEY=KEY, DATABASE_URL=url).database_url)
+
+    parts = [conninfo_to_dict(server) for server in named]
+    assert [(part["host"], part["port"]) for part in parts] == [
+        ("pg1", "5433"),
+        ("::1", "5432"),
+        ("pg3", "5432"),
+    ]
+    assert {part["password"] for part in parts} == {"p@w"}
+
+
+def test_sentinels_are_named_with_what_they_watch_and_how_to_log_in(tmp_path: Path) -> None:
+    url = "redis+sentinel://user:p%40w@s1:26380,[::1],s3/mail/2?sentinel_password=other%2B"
+    settings = read(tmp_path, SECRET_KEY=KEY, REDIS_URL=url)
+
+    assert read_url(str(settings.redis_url)) == Watched(
+        sentinels=(("s1", 26380), ("::1", 26379), ("s3", 26379)),
+        master="mail",
+        database=2,
+        username="user",
+        password="p@w",
+        sentinel_username=None,
+        sentinel_password="other+",
+    )
 
 
 def test_a_domain_has_one_spelling(tmp_path: Path) -> None:
