@@ -159,7 +159,7 @@ def _repeat(seconds: float, task: Callable[[], None]) -> None:
             fails = False
         # What was missed, by a process that was paused, is not made up for.
         due = max(due + seconds, time.monotonic())
-        time.sleep(due - time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
 
 
 class _Server(ThreadingHTTPServer):

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mailapp.companion import _repeat
 from tests.test_server import Instance, Start, draining_now
 from tests.test_server import start as start  # the fixture
 
@@ -144,3 +145,18 @@ def test_it_does_not_hold_the_public_port(start: Start) -> None:
 
     assert len(listening) == 1
     assert not {f"socket:[{inode}]" for inode in listening} & held
+
+
+def test_a_task_that_takes_longer_than_its_period_is_called_again() -> None:
+    calls = 0
+
+    def task() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise SystemExit
+        time.sleep(0.01)
+
+    with pytest.raises(SystemExit):
+        _repeat(0.001, task)
+    assert calls == 5
