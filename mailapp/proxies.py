@@ -1,4 +1,4 @@
-"""Who the visitor is behind a proxy: X-Forwarded-* is believed from the named proxies only."""
+"""Who the visitor is behind a proxy: what the named proxies say is believed, and nobody else."""
 
 from __future__ import annotations
 
@@ -25,11 +25,18 @@ _CLAIMS = (
     "HTTP_X_REAL_IP",
 )
 
+# What a supervisor asks the instance itself.
+_HEALTH = ("/livez", "/healthz")
+
 
 def init_app(app: Flask) -> None:
-    """Wrap the application in TrustedProxies, with the networks of TRUSTED_PROXIES."""
+    """Wrap the application in TrustedProxies, or with PROXY_PROTOCOL in AnnouncedVisitors."""
     settings: Settings = app.extensions["settings"]
-    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    app.wsgi_app = (  # type: ignore[method-assign]
+        AnnouncedVisitors(app.wsgi_app)
+        if settings.proxy_protocol
+        else TrustedProxies(app.wsgi_app, settings.trusted_proxies)
+    )
 
 
 class TrustedProxies:
@@ -60,6 +67,28 @@ class TrustedProxies:
     def _trusts(self, peer: str) -> bool:
         address = _address(peer)
         return address is not None and any(address in network for network in self._networks)
+
+
+class AnnouncedVisitors:
+    """WSGI middleware for connections that begin with a proxy's word about whose they are.
+
+    The server has read it (PROXY_PROTOCOL), from one of TRUSTED_PROXIES, and REMOTE_ADDR is the
+    visitor's. So X-Forwarded-* can be nobody's but the visitor's own, and is removed. A connection
+    without it did not come through the balancer: it is told the instance's health and nothing else.
+    """
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        for name in _CLAIMS:
+            environ.pop(name, None)
+        if "PROXY_PROTOCOL" in environ or environ.get("PATH_INFO") in _HEALTH:
+            return self._app(environ, start_response)
+        text = b"This server is reached through its balancer only.\n"
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
+        start_response("400 Bad Request", headers)
+        return [text]
 
 
 @lru_cache(maxsize=1024)

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -26,7 +26,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from mailapp import create_app
 from mailapp.companion import Companion, Duty, Keeper
 from mailapp.health import begin_drain, draining
-from mailapp.settings import Settings, SettingsError
+from mailapp.settings import Network, Settings, SettingsError
 from mailapp.telemetry import configure_logging, exposition
 
 if TYPE_CHECKING:
@@ -163,6 +163,8 @@ class _Instance(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             # Nobody: who may say X-Forwarded-Proto is decided in mailapp/proxies.py.
             "forwarded_allow_ips": "",
+            "proxy_protocol": settings.proxy_protocol,
+            "proxy_allow_ips": ",".join(_as_seen(settings.trusted_proxies)),
             "logger_class": _Logger,
             "loglevel": settings.log_level,
             "errorlog": None,
@@ -180,6 +182,14 @@ class _Instance(BaseApplication):  # type: ignore[misc]
         except SettingsError as error:
             self.refusal.write(str(error))
             sys.exit(Arbiter.APP_LOAD_ERROR)
+
+
+def _as_seen(networks: Iterable[Network]) -> Iterator[str]:
+    """The networks as gunicorn compares them: a socket on :: names 10.0.0.1 as ::ffff:10.0.0.1."""
+    for network in networks:
+        yield str(network)
+        if network.version == 4:
+            yield f"::ffff:{network.network_address}/{96 + network.prefixlen}"
 
 
 class _Refusal:
@@ -400,6 +410,8 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         has_body = not isinstance(reader, LengthReader) or reader.length > 0
         if has_body and isinstance(reader, LengthReader):
             req.body = _Body(reader)
+        if self.cfg.proxy_protocol != "off":
+            self._announce(req, conn)
         if draining():
             # Room for no kept-alive connection: gunicorn answers each with "Connection: close", so
             # that balancers have left, one request at a time, when the sockets close.
@@ -415,6 +427,17 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         finally:
             conn.sock = connection
         return kept
+
+    @staticmethod
+    def _announce(req: Any, conn: Any) -> None:
+        """Give a request what the proxy said at the beginning of its connection, if it did.
+
+        gunicorn knows that for the first request alone: all that follow would be the proxy's own.
+        """
+        said = req.proxy_protocol_info or getattr(conn, "proxy_said", None)
+        if said and said["client_addr"] is None:  # it speaks for itself, as in a check of its own
+            said |= {"client_addr": conn.client[0], "client_port": conn.client[1]}
+        conn.proxy_said = req.proxy_protocol_info = said
 
     def accept(self, listener: Any) -> None:
         super().accept(listener)

@@ -337,6 +337,13 @@ VARIABLES: tuple[Variable, ...] = (
         shown="none",
     ),
     Variable(
+        "PROXY_PROTOCOL",
+        "proxy_protocol",
+        _switch,
+        "false",
+        "Behind a balancer that passes on bytes (L4): its PROXY protocol says who the visitor is.",
+    ),
+    Variable(
         "SESSION_LIFETIME",
         "session_lifetime",
         _integer(60, 400 * 86400),
@@ -440,6 +447,7 @@ class Settings:
     drain_seconds: float
     graceful_timeout: int
     trusted_proxies: tuple[Network, ...]
+    proxy_protocol: bool
     session_lifetime: int
     cookie_secure: Literal["auto", "always"]
     signup_open: bool
@@ -483,6 +491,10 @@ class Settings:
                     raise SettingsError(
                         f"{name} is missing; MINIO_ENDPOINT needs it (or {name}_FILE)."
                     )
+        if values["proxy_protocol"] and not values["trusted_proxies"]:
+            raise SettingsError(
+                "TRUSTED_PROXIES is missing; PROXY_PROTOCOL believes the balancers that it names."
+            )
         if values["secret_key"] is None:
             shared = values["redis_url"] or str(values["database_url"] or "sqlite").startswith(
                 "postgresql"

@@ -525,3 +525,75 @@ def test_a_trusted_proxy_is_believed(start: Start) -> None:
     answer = instance.get("/seen", headers=headers)
 
     assert answer.text == "https 203.0.113.9"
+
+
+def asked(connection: socket.socket, said: bytes) -> str:
+    """The answer to what is sent; of a request that has no body."""
+    connection.sendall(said)
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return f"{answer.status} {answer.read().decode().strip()}"
+
+
+GET_SEEN = b"GET /seen HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.99\r\n\r\n"
+BEHIND_L4 = {"PROXY_PROTOCOL": "true", "TRUSTED_PROXIES": "127.0.0.0/8"}
+
+
+@pytest.mark.parametrize(
+    ("header", "visitor"),
+    [
+        (b"PROXY TCP4 203.0.113.9 192.0.2.1 50000 80\r\n", "203.0.113.9"),
+        (b"PROXY TCP6 2001:db8::9 2001:db8::1 50000 80\r\n", "2001:db8::9"),
+        (
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"
+            + bytes([203, 0, 113, 9, 192, 0, 2, 1, 9, 9, 0, 80]),
+            "203.0.113.9",
+        ),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "127.0.0.1"),  # LOCAL: the proxy itself asks
+    ],
+    ids=["version 1", "version 1, IPv6", "version 2", "version 2, LOCAL"],
+)
+def test_a_balancer_of_bytes_says_whose_a_connection_is(
+    start: Start, header: bytes, visitor: str
+) -> None:
+    instance = start(**BEHIND_L4).wait_until_up()
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=10) as connection:
+        first = asked(connection, header + GET_SEEN)
+        later = [asked(connection, GET_SEEN) for _ in range(3)]
+
+    assert [first, *later] == [f"200 http {visitor}"] * 4
+
+
+def test_who_is_no_balancer_may_not_say_whose_a_connection_is(start: Start) -> None:
+    instance = start(PROXY_PROTOCOL="true", TRUSTED_PROXIES="10.0.0.0/8").wait_until_up()
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=10) as connection:
+        answer = asked(connection, b"PROXY TCP4 203.0.113.9 192.0.2.1 50000 80\r\n" + GET_SEEN)
+
+    assert answer.startswith("403 ")
+
+
+def test_a_connection_past_the_balancer_is_told_of_health_alone(start: Start) -> None:
+    instance = start(**BEHIND_L4).wait_until_up()
+
+    assert instance.get("/livez").status_code == 200
+    assert instance.get("/healthz").status_code == 200
+    answer = instance.get("/seen")
+    assert answer.status_code == 400
+    assert "balancer" in answer.text
+    assert answer.headers["X-Request-ID"]
+
+
+def test_where_no_balancer_of_bytes_is_expected_its_word_is_no_request(start: Start) -> None:
+    instance = start(TRUSTED_PROXIES="127.0.0.0/8").wait_until_up()
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=10) as connection:
+        answer = asked(connection, b"PROXY TCP4 203.0.113.9 192.0.2.1 50000 80\r\n" + GET_SEEN)
+
+    assert answer.startswith("400 ")
+
+
+def test_an_ipv4_balancer_is_known_on_a_socket_for_both(start: Start) -> None:
+    instance = start(HOST="::", **BEHIND_L4).wait_until_up()
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=10) as connection:
+        answer = asked(connection, b"PROXY TCP4 203.0.113.9 192.0.2.1 50000 80\r\n" + GET_SEEN)
+
+    assert answer == "200 http 203.0.113.9"

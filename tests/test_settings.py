@@ -52,6 +52,7 @@ WRONG = {
     "DRAIN_SECONDS": ["-1", "301", "soon", "nan", "inf"],
     "GRACEFUL_TIMEOUT": ["0", "1.5"],
     "TRUSTED_PROXIES": ["10.0.0.1/8", "proxy", "10.0.0.0/33"],
+    "PROXY_PROTOCOL": ["v2", "on"],
     "SESSION_LIFETIME": ["59", "forever"],
     "COOKIE_SECURE": ["never", "Auto"],
     "SIGNUP_OPEN": ["perhaps"],
@@ -151,6 +152,13 @@ def test_instances_that_share_something_must_be_given_the_key(
 ) -> None:
     assert refusal(tmp_path, **shared).startswith("SECRET_KEY is missing.")
     assert not (tmp_path / "secret_key").exists()
+
+
+def test_the_proxy_protocol_needs_to_know_whom_to_believe(tmp_path: Path) -> None:
+    said = refusal(tmp_path, PROXY_PROTOCOL="true")
+
+    assert said.startswith("TRUSTED_PROXIES is missing")
+    assert read(tmp_path, PROXY_PROTOCOL="true", TRUSTED_PROXIES="10.0.0.0/8").proxy_protocol
 
 
 @pytest.mark.parametrize("given", [{}, {"MINIO_ACCESS_KEY": "a"}, {"MINIO_SECRET_KEY": "a"}])
