@@ -50,9 +50,16 @@ class Companion:
     """
 
     def __init__(
-        self, settings: Settings, *, workers: Callable[[], int], requests: Callable[[], int]
+        self,
+        settings: Settings,
+        figures: Path,
+        *,
+        workers: Callable[[], int],
+        requests: Callable[[], int],
     ) -> None:
+        """`figures` is the folder that the workers count in, see mailapp/telemetry/metrics.py."""
         self.settings = settings
+        self.figures = figures
         self.started = datetime.now(UTC)
         self.workers = workers
         self.requests = requests

@@ -26,6 +26,7 @@ from sqlalchemy.types import TypeDecorator
 
 from mailapp import postgresql
 from mailapp.settings import Settings
+from mailapp.telemetry.metrics import metrics
 
 # SQLite counts rows only in an INTEGER key, PostgreSQL has room for more in a BIGINT.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -92,6 +93,15 @@ def connect(settings: Settings, *, timeout: float | None) -> Database:
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its database."""
     app.extensions["database"] = connect(settings, timeout=settings.database_timeout)
+
+
+def count_connections(app: Flask) -> None:
+    """Tell the metrics how many connections the application has; on SQLite it has no pool."""
+    made: Database | None = app.extensions.get("database")
+    if made is not None and isinstance(made.engine.pool, postgresql.Idle):
+        idle, in_use = made.engine.pool.counts()
+        metrics().connections_idle.set(idle)
+        metrics().connections_in_use.set(in_use)
 
 
 def engine() -> Engine:

@@ -90,7 +90,7 @@ def new_engine(settings: Settings, timeout: float | None) -> Engine:
             f" -c idle_in_transaction_session_timeout={max(30_000, milliseconds)}"
         )
     named = servers(settings.database_url)
-    turnstile = Turnstile(_timed_out)
+    turnstile = Turnstile("database", _timed_out)
     failures = Failures()
 
     def open_connection() -> psycopg.Connection[Any]:
@@ -291,6 +291,7 @@ class Idle(Pool):
     def __init__(self, creator: Any, **options: Any) -> None:
         super().__init__(creator, **options)
         self._records: deque[ConnectionPoolEntry] = deque()
+        self._made: list[ConnectionPoolEntry] = []
 
     def take(self) -> tuple[Any, PatientConnection]:
         """One of them, without SQLAlchemy's own wrapping, and what to give back; psycopg.Error."""
@@ -315,7 +316,9 @@ class Idle(Pool):
         try:
             return self._records.pop()
         except IndexError:
-            return self._create_connection()
+            record = self._create_connection()
+            self._made.append(record)
+            return record
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         self._records.append(record)
@@ -331,6 +334,12 @@ class Idle(Pool):
     def dispose(self) -> None:
         while self._records:
             self._records.pop().close()
+        self._made.clear()
+
+    def counts(self) -> tuple[int, int]:
+        """How many there are: idle, in use."""
+        idle = len(self._records)
+        return idle, max(0, len(self._made) - idle)
 
     def status(self) -> str:
         return f"{len(self._records)} idle connections"

@@ -44,7 +44,7 @@ class Client(redis.Redis):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._turnstile = Turnstile(lambda error: isinstance(error, redis.TimeoutError))
+        self._turnstile = Turnstile("redis", lambda error: isinstance(error, redis.TimeoutError))
         self._own = threading.local()
 
     def ask(self, *command: str | bytes | int) -> Any:

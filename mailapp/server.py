@@ -7,14 +7,18 @@ import errno
 import mmap
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
@@ -23,11 +27,11 @@ from gunicorn.glogging import Logger
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
-from mailapp import create_app
+from mailapp import create_app, database
 from mailapp.companion import Companion, Duty, Keeper
 from mailapp.health import begin_drain, draining
 from mailapp.settings import Network, Settings, SettingsError
-from mailapp.telemetry import configure_logging, exposition
+from mailapp.telemetry import configure_logging, exposition, metrics
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -69,9 +73,10 @@ def serve(
     aside = (
         _listen(settings, "METRICS_PORT", settings.metrics_port) if settings.metrics_port else None
     )
-    companion = Companion(settings, workers=_SHARES.workers, requests=_SHARES.requests)
+    figures = Path(tempfile.mkdtemp(prefix="mailapp-metrics-", dir=_memory()))
+    companion = Companion(settings, figures, workers=_SHARES.workers, requests=_SHARES.requests)
     keeper = Keeper(companion, duties, aside)
-    _Arbiter(_Instance(settings, load, listener, keeper)).run()
+    _Arbiter(_Instance(settings, load, listener, keeper, figures)).run()
     sys.exit(0)
 
 
@@ -84,6 +89,11 @@ def _return_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(-3, RETURNED_FROM)  # M_MMAP_THRESHOLD of <malloc.h>
+
+
+def _memory() -> str | None:
+    """A folder for files that are written all the time, where no disk is; None if there is none."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
 def _listen(settings: Settings, variable: str, port: int) -> socket.socket:
@@ -139,9 +149,11 @@ class _Instance(BaseApplication):  # type: ignore[misc]
         load: Callable[[Settings], WSGIApplication],
         listener: socket.socket,
         keeper: Keeper,
+        figures: Path,
     ) -> None:
         self.settings = settings
         self.keeper = keeper
+        self.figures = figures
         self.refusal = _Refusal()
         self._load = load
         self._descriptor = listener.detach()
@@ -158,7 +170,7 @@ class _Instance(BaseApplication):  # type: ignore[misc]
             "timeout": STUCK_AFTER,
             "graceful_timeout": settings.graceful_timeout,
             # A worker's sign of life is a file; on a slow disk it would look dead.
-            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
+            "worker_tmp_dir": _memory(),
             # Off: its default path is one for all instances of a user, who would fight for it.
             "control_socket_disable": True,
             # Nobody: who may say X-Forwarded-Proto is decided in mailapp/proxies.py.
@@ -170,11 +182,20 @@ class _Instance(BaseApplication):  # type: ignore[misc]
             "errorlog": None,
             "accesslog": None,
             "proc_name": "mailapp",
+            "pre_fork": lambda arbiter, worker: worker.choose_place(arbiter.WORKERS.values()),
+            "post_fork": lambda _arbiter, worker: self._stand_apart(worker),
             # Also of a worker that was killed, and could not say so itself.
-            "child_exit": lambda _arbiter, worker: _SHARES.leave(worker.age),
-            "post_fork": lambda _arbiter, _worker: self.keeper.stand_apart(),
+            "child_exit": lambda _arbiter, worker: self._leave(worker),
         }.items():
             self.cfg.set(name, value)
+
+    def _stand_apart(self, worker: _Worker) -> None:
+        self.keeper.stand_apart()
+        metrics.count_in(self.figures, worker.place)
+
+    def _leave(self, worker: _Worker) -> None:
+        _SHARES.leave(worker.age)
+        metrics.leave(self.figures, worker.place)
 
     def load(self) -> WSGIApplication:
         try:
@@ -275,6 +296,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
             super().halt(reason, exit_status)
         finally:
             self._instance.keeper.end()
+            shutil.rmtree(self._instance.figures, ignore_errors=True)
         sys.exit(exit_status)
 
 
@@ -396,8 +418,18 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         self._hanging_up: dict[Any, int] = {}
         # Until when others may take what comes, as time.monotonic() counts.
         self._leaves_until = 0.0
+        # Which of the instance's workers it is, from 0: what it counts goes on where the one that
+        # had this place before left off.
+        self.place = "0"
         # How many of its requests it has told the others of.
         self._told = 0
+        # When its connections were last counted, as time.monotonic() counts.
+        self._counted_at = 0.0
+
+    def choose_place(self, others: Iterable[_Worker]) -> None:
+        """Take the first place that none of the others has; called in the parent."""
+        taken = {other.place for other in others}
+        self.place = next(place for place in map(str, count()) if place not in taken)
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -528,6 +560,9 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         """Called each second, also while stopping: those who don't close in time are closed."""
         super().murder_pending()
         now = time.monotonic()
+        if now - self._counted_at >= 1:
+            self._counted_at = now
+            database.count_connections(self.wsgi)
         for conn in [conn for conn in self._hanging_up if conn.timeout <= now]:
             self._end_hang_up(conn)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from mailapp.telemetry.metrics import metrics
 
 Answer = TypeVar("Answer")
 
@@ -26,8 +29,10 @@ class Turnstile:
     that the part is gone, opens it again: what has come back serves its first visitor.
     """
 
-    def __init__(self, timed_out: Callable[[BaseException], bool]) -> None:
-        """`timed_out` says whether an exception means that no answer came in time."""
+    def __init__(self, part: str, timed_out: Callable[[BaseException], bool]) -> None:
+        """`part` is what the metrics call it; `timed_out` says whether an exception means that no
+        answer came in time."""
+        self._trips, self._failures = metrics().part(part)
         self._timed_out = timed_out
         self._hangs = False
         self._turn = threading.Lock()
@@ -37,18 +42,22 @@ class Turnstile:
         alone = self._hangs
         if alone:
             if not self._turn.acquire(timeout=PATIENCE):
+                self._failures.inc()
                 raise Hangs
             if not self._hangs:  # opened while this waited
                 self._turn.release()
                 alone = False
+        asked = time.perf_counter()
         try:
             answer = question(*args, **options)
         except BaseException as error:
             self._hangs = self._timed_out(error)
+            self._failures.inc()
             raise
         else:
             self._hangs = False
             return answer
         finally:
+            self._trips.observe(time.perf_counter() - asked)
             if alone:
                 self._turn.release()

@@ -6,33 +6,20 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from mailapp import __version__
 from mailapp.companion import _repeat
+from tests.scraping import Scrape, within
 from tests.test_server import Instance, Start, draining_now
 from tests.test_server import start as start  # the fixture
 
 
-def metrics(instance: Instance) -> dict[str, float]:
-    """Each series of /metrics with its value."""
-    answer = httpx.get(f"http://127.0.0.1:{instance.metrics_port}/metrics", timeout=10)
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("text/plain; version=")
-    series = (line.rpartition(" ") for line in answer.text.splitlines() if line[0] != "#")
-    return {name: float(value) for name, _, value in series}
-
-
-def within(seconds: float, happens: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if happens():
-            return True
-        time.sleep(0.05)
-    return False
+def scrape(instance: Instance) -> Scrape:
+    return Scrape(f"http://127.0.0.1:{instance.metrics_port}/metrics")
 
 
 def gone(pid: int) -> bool:
@@ -46,7 +33,7 @@ def gone(pid: int) -> bool:
 
 def answers(instance: Instance) -> bool:
     try:
-        return "mailapp_workers" in metrics(instance)
+        return scrape(instance).value("mailapp_build_info", version=__version__) == 1
     except httpx.TransportError:
         return False
 
@@ -54,9 +41,9 @@ def answers(instance: Instance) -> bool:
 def test_it_says_how_many_workers_there_are_and_of_which_version(start: Start) -> None:
     instance = start(WEB_WORKERS="3").wait_until_up()
 
-    assert within(5, lambda: metrics(instance)["mailapp_workers"] == 3)
-    assert metrics(instance)['mailapp_build_info{version="0.1.0"}'] == 1
-    assert metrics(instance)["mailapp_draining"] == 0
+    assert within(5, lambda: answers(instance))
+    assert within(5, lambda: scrape(instance).value("mailapp_workers") == 3)
+    assert scrape(instance).value("mailapp_draining") == 0
 
 
 def test_it_answers_nothing_else_and_the_public_port_no_metrics(start: Start) -> None:
@@ -121,7 +108,7 @@ def test_it_goes_on_through_the_drain_and_ends_with_the_instance(start: Start) -
     instance.tell(signal.SIGTERM)
     draining_now(instance)
 
-    assert metrics(instance)["mailapp_draining"] == 1
+    assert scrape(instance).value("mailapp_draining") == 1
     assert instance.status(20) == 0
     assert gone(companion)
 

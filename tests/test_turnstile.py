@@ -12,7 +12,7 @@ from mailapp.turnstile import Hangs, Turnstile
 
 @pytest.fixture
 def turnstile() -> Turnstile:
-    return Turnstile(lambda error: isinstance(error, TimeoutError))
+    return Turnstile("test", lambda error: isinstance(error, TimeoutError))
 
 
 def fail(error: type[BaseException]) -> None:

@@ -351,7 +351,7 @@ class _Pools(urllib3.PoolManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._turnstile = Turnstile(_timed_out)
+        self._turnstile = Turnstile("store", _timed_out)
 
     def urlopen(self, *args: Any, **options: Any) -> Any:
         try:

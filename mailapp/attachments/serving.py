@@ -11,6 +11,7 @@ from werkzeug.datastructures import ContentRange, Range
 from werkzeug.exceptions import NotFound
 
 from mailapp.attachments.store import store
+from mailapp.telemetry.metrics import metrics
 
 # Reorder what follows them, so that "gpj.exe" reads as "exe.jpg" (Unicode TR 36 section 3.6.1).
 _BIDI_CONTROLS = frozenset(
@@ -78,6 +79,7 @@ def download(sha256: str, size: int, key: str, filename: str, content_type: str)
     response.response = stream
     response.call_on_close(stream.close)
     response.direct_passthrough = True
+    metrics().bytes_down.inc(stop - start)
     return response
 
 

@@ -35,6 +35,7 @@ from mailapp.mailbox.paging import Listing, Page
 from mailapp.mailbox.services import change, deliver, sent_entry
 from mailapp.queries import Query, Transaction, given, transaction
 from mailapp.settings import current_settings
+from mailapp.telemetry.metrics import metrics
 
 FIELDS = ("to", "cc", "bcc", "subject", "body")
 _LABELS = {"to": "To", "cc": "Cc", "bcc": "Bcc"}
@@ -335,8 +336,11 @@ def send(account_id: int, draft_id: uuid.UUID, typed: Typed | None = None) -> in
                 return sent_entry(inside, account_id, sent.message_id)
             _must_exist(state)
             if typed or _typed_before(inside, account_id, draft_id) == text:
-                return _send(inside, account_id, draft_id, letter, recipients, state)
+                entry_id = _send(inside, account_id, draft_id, letter, recipients, state)
+                break
         # It was saved from another window while this waited; look at what it says now.
+    metrics().messages_sent.inc()
+    return entry_id
 
 
 def sent_copy(account_id: int, draft_id: uuid.UUID) -> int | None:

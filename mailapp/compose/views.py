@@ -47,6 +47,7 @@ from mailapp.compose.services import (
 from mailapp.errors import Problem, Unavailable
 from mailapp.mailbox.services import Frame, load_frame, read_whole
 from mailapp.settings import current_settings
+from mailapp.telemetry.metrics import metrics
 from mailapp.templating import filesize
 
 bp = Blueprint("compose", __name__)
@@ -336,6 +337,7 @@ def _store(
 ) -> services.File | None:
     """The file into the store first, then into the draft, under the id it is to have there."""
     stored = store().put(part, current_settings().max_attachment_bytes)
+    metrics().bytes_up.inc(stored.size)
     return services.attach(
         writer.account_id,
         draft_id,

@@ -5,33 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
 from mailapp import __version__
 from mailapp.health.drain import draining
+from mailapp.telemetry.metrics import count_in
 
 if TYPE_CHECKING:
-    from prometheus_client import Metric
-
     from mailapp.companion import Companion
 
 
 def begin(companion: Companion) -> None:
     """The duty of answering /metrics."""
-    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-
+    count_in(companion.figures, "companion")  # which may have to do with Redis too
     registry = CollectorRegistry()
     registry.register(_Instance(companion))
+    MultiProcessCollector(registry, str(companion.figures))  # type: ignore[no-untyped-call]
     companion.answer("/metrics", lambda: (CONTENT_TYPE_LATEST, generate_latest(registry)))
 
 
-class _Instance:
+class _Instance(Collector):
     """What is true of the instance as a whole."""
 
     def __init__(self, companion: Companion) -> None:
         self._companion = companion
 
     def collect(self) -> Iterable[Metric]:
-        from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
-
         yield InfoMetricFamily(
             "mailapp_build", "The version of the application.", {"version": __version__}
         )

@@ -14,6 +14,7 @@ from flask import Flask, request
 from werkzeug.wsgi import get_path_info
 
 from mailapp.settings import Settings
+from mailapp.telemetry.metrics import metrics
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -99,6 +100,7 @@ class _AccessLine:
     def __init__(self, environ: WSGIEnvironment) -> None:
         self._environ = environ
         self._started = time.perf_counter()
+        metrics().in_progress.inc()
         self._path = get_path_info(environ)[:300]
         self.status = 0
         self.written = False
@@ -107,15 +109,20 @@ class _AccessLine:
         if self.written:
             return
         self.written = True
+        seconds = time.perf_counter() - self._started
         method = self._environ.get("REQUEST_METHOD", "")
         path = self._environ.get("mailapp.path", self._path)
+        route = self._environ.get("mailapp.route")
+        counted = metrics()
+        counted.in_progress.dec()
+        counted.answered(route, method, self.status, seconds)
         fields: dict[str, Any] = {
             "method": method,
             "path": path,
-            "route": self._environ.get("mailapp.route"),
+            "route": route,
             "endpoint": self._environ.get("mailapp.endpoint"),
             "status": self.status,
-            "duration_ms": round((time.perf_counter() - self._started) * 1000, 1),
+            "duration_ms": round(seconds * 1000, 1),
             "client": self._environ.get("REMOTE_ADDR"),
         }
         if sent is not None:
