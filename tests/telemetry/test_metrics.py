@@ -84,9 +84,9 @@ def test_a_request_that_its_worker_took_along_is_not_in_progress_for_ever(web: W
     def in_progress() -> float:
         return Scrape(web.metrics_url).value("mailapp_http_requests_in_progress")
 
-    head = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n"
     with socket.create_connection(("127.0.0.1", web.port)) as slow:
-        slow.sendall(head)
+        slow.sendall(b"POST /login HTTP/1.1\r\nHost: x\r\n" + form + b"\r\n")
         assert within(10, lambda: in_progress() == 1)
         for pid in workers(web):
             os.kill(pid, signal.SIGKILL)
