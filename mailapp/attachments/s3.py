@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from socket import socket
 from types import TracebackType
@@ -29,6 +29,7 @@ from urllib3.util import Retry, Timeout
 
 from mailapp.attachments.store import (
     CHUNK,
+    Address,
     ByteReader,
     Meter,
     Stored,
@@ -50,6 +51,9 @@ BUFFERS_KEPT = 2
 
 CONNECT_SECONDS = 1.0
 CHECK_SECONDS = 1.0
+
+# How long a signed address is good for: the balancer begins at once, and may take a second try.
+SIGNED_FOR = timedelta(minutes=1)
 
 _SHA256 = "x-amz-content-sha256"
 
@@ -82,7 +86,7 @@ class S3Store:
         self._region = region
         self._timeout = timeout
         self._connections = connections
-        self._made: tuple[int, Minio, Minio] | None = None
+        self._made: tuple[int, Minio, Minio, _Pools] | None = None
         self._memory = _Memory()
 
     @classmethod
@@ -115,6 +119,12 @@ class S3Store:
         with self._reported("read", key):
             response = self._client.get_object(self._bucket, key, start, length or 0)
         return ResponseStream(self, response)
+
+    def address(self, key: str) -> Address | None:
+        if self._pools.hangs:
+            return None  # asked by ourselves, one at a time, it is noticed when it is back
+        url = urlsplit(self._client.presigned_get_object(self._bucket, key, expires=SIGNED_FOR))
+        return Address(f"{url.path.removeprefix('/')}?{url.query}", url.netloc)
 
     def delete(self, key: str) -> None:
         with self._reported("delete"):
@@ -221,23 +231,30 @@ class S3Store:
     def _client(self) -> Minio:
         return self._clients()[0]
 
-    def _clients(self) -> tuple[Minio, Minio]:
-        """This process's own clients: one for the work, one that waits less, for checks.
+    @property
+    def _pools(self) -> _Pools:
+        return self._clients()[2]
+
+    def _clients(self) -> tuple[Minio, Minio, _Pools]:
+        """This process's own clients: one for the work, one that waits less, for checks; and the
+        connections of the first.
 
         A connection that two processes share after a fork mixes up their answers, so a child makes
         its own. Two threads that come here first together make one too many, which does no harm.
         """
         made = self._made
         if made is None or made[0] != os.getpid():
+            pools = self._new_pools(self._timeout, self._connections)
+            checks = self._new_pools(min(self._timeout, CHECK_SECONDS), 1)
             made = self._made = (
                 os.getpid(),
-                self._new_client(self._timeout, self._connections),
-                self._new_client(min(self._timeout, CHECK_SECONDS), 1),
+                self._new_client(pools),
+                self._new_client(checks),
+                pools,
             )
-        return made[1], made[2]
+        return made[1:]
 
-    def _new_client(self, timeout: float, connections: int) -> Minio:
-        where = urlsplit(self._endpoint)
+    def _new_pools(self, timeout: float, connections: int) -> _Pools:
         pools = _Pools(
             timeout=Timeout(connect=timeout, read=timeout),
             retries=_OnceMore(total=1, status=0, redirect=0, other=0, allowed_methods=None),
@@ -246,6 +263,10 @@ class S3Store:
             ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
         )
         pools.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        return pools
+
+    def _new_client(self, pools: _Pools) -> Minio:
+        where = urlsplit(self._endpoint)
         return _Client(
             where.netloc,
             access_key=self._access_key,
@@ -352,6 +373,10 @@ class _Pools(urllib3.PoolManager):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._turnstile = Turnstile("store", _timed_out)
+
+    @property
+    def hangs(self) -> bool:
+        return self._turnstile.hangs
 
     def urlopen(self, *args: Any, **options: Any) -> Any:
         try:

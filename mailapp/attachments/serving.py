@@ -10,7 +10,9 @@ from flask import Response, request
 from werkzeug.datastructures import ContentRange, Range
 from werkzeug.exceptions import NotFound
 
-from mailapp.attachments.store import store
+from mailapp.attachments.store import Address, store
+from mailapp.proxies import came_by_proxy
+from mailapp.settings import current_settings
 from mailapp.telemetry.metrics import metrics
 
 # Reorder what follows them, so that "gpj.exe" reads as "exe.jpg" (Unicode TR 36 section 3.6.1).
@@ -36,8 +38,9 @@ def download(sha256: str, size: int, key: str, filename: str, content_type: str)
 
     `sha256` in hex names the content, `size` is in bytes, `key` is the object's in the store.
     One range is answered as RFC 9110 section 14 says, several are answered with the whole.
-    Raises NotFound when the object is missing and Unavailable when the store does not answer,
-    both before anything is sent.
+    Where a balancer fetches attachments itself (ACCEL_LOCATION) it is told where, and sends this
+    answer with the object as its body. Raises NotFound when the object is missing and Unavailable
+    when the store does not answer, both before anything is sent; or the balancer says so.
     """
     response = Response(status=200)
     kind = safe_type(content_type)
@@ -57,7 +60,8 @@ def download(sha256: str, size: int, key: str, filename: str, content_type: str)
         return response
 
     start, stop = 0, size
-    if (asked := _range(sha256)) is not None:
+    asked = _range(sha256)
+    if asked is not None:
         start, stop = _span(asked, size)
         if start >= stop:
             response.status_code = 416
@@ -72,6 +76,8 @@ def download(sha256: str, size: int, key: str, filename: str, content_type: str)
     response.content_length = stop - start
     if request.method == "HEAD":
         return response
+    if _may_be_handed_over(asked) and (address := store().address(key)) is not None:
+        return _handed_over(response, address, start, stop)
     try:
         stream = store().open(key, start, None if stop == size else stop - start)
     except FileNotFoundError:
@@ -79,6 +85,36 @@ def download(sha256: str, size: int, key: str, filename: str, content_type: str)
     response.response = stream
     response.call_on_close(stream.close)
     response.direct_passthrough = True
+    metrics().bytes_down.inc(stop - start)
+    return response
+
+
+def _may_be_handed_over(asked: Range | None) -> bool:
+    """Whether the balancer may answer in our place: it would do so as we do.
+
+    From a folder nginx sends what it itself reads out of these headers. So it does not get a
+    request with a range that we pay no heed to, nor one with a condition that we don't know.
+    """
+    if not current_settings().accel_location or not came_by_proxy(request.environ):
+        return False
+    if "If-Match" in request.headers or "If-Unmodified-Since" in request.headers:
+        return False
+    return asked is not None or "Range" not in request.headers
+
+
+def _handed_over(response: Response, address: Address, start: int, stop: int) -> Response:
+    """The same answer without its body, for nginx: nginx/store.conf reads these headers."""
+    headers = response.headers
+    headers["X-Accel-Redirect"] = f"{current_settings().accel_location}{address.path}"
+    headers["X-Accel-Host"] = address.host
+    # nginx keeps these two also for the page that says that the store is away, so it gets the first
+    # under another name and makes the second itself.
+    headers["X-Accel-Disposition"] = headers.pop("Content-Disposition")
+    del headers["Accept-Ranges"]
+    if response.status_code == 206:
+        del headers["Content-Range"]
+        headers["X-Accel-Range"] = f"bytes={start}-{stop - 1}"
+    response.content_length = 0
     metrics().bytes_down.inc(stop - start)
     return response
 

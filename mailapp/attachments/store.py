@@ -52,6 +52,18 @@ class Stored:
     size: int
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where a balancer fetches an object by itself.
+
+    `path` is relative to the balancer's own place for the store, with its query; `host` is whom to
+    ask for it by HTTP, empty where it is a file.
+    """
+
+    path: str
+    host: str = ""
+
+
 class TooLarge(Exception):
     """The stream holds more than `limit` bytes; nothing of it was kept."""
 
@@ -86,6 +98,13 @@ class Store(Protocol):
         """The object's bytes from `start`, `length` of them or all; FileNotFoundError if missing.
 
         It is open when this returns: what fails later is only the transfer.
+        """
+        ...
+
+    def address(self, key: str) -> Address | None:
+        """Where a balancer can fetch the object within a minute; None if it had better not try.
+
+        Asks nobody: the object may be missing, and the store away.
         """
         ...
 

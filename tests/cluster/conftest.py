@@ -22,13 +22,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "SECRET_KEY": "not a secret, since it is only for tests 0123456789",
         **variables(postgres, valkey, seaweedfs),
         "TRUSTED_PROXIES": f"{HOST}/32",
+        "ACCEL_LOCATION": "/-/store/",
         # As in production longer than nginx's fail_timeout: an instance that was just restarted may
         # be left out for so long, and the next one goes on serving meanwhile.
         "DRAIN_SECONDS": "4",
         "LOGIN_TRIES_ADDRESS": "10000",
     }
     webs = [Web(place / name, settings, name=name) for name in ("web-1", "web-2")]
-    nginx = Nginx(place / "nginx", [web.address for web in webs])
+    nginx = Nginx(place / "nginx", [web.address for web in webs], store=seaweedfs.endpoint)
     cluster = Cluster(postgres, valkey, seaweedfs, webs, nginx, settings)
     with running(postgres, valkey, seaweedfs):
         cluster.command("migrate")
