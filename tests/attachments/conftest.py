@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Protocol
 
+import httpx
 import pytest
 from flask import Flask
+from werkzeug.serving import make_server
 
 import mailapp.accounts.models
 import mailapp.compose.models
@@ -15,8 +21,8 @@ import mailapp.limits
 import mailapp.mail.models
 import mailapp.mailbox.models
 import mailapp.sessions  # noqa: F401
-from deploy.topology import Postgres, SeaweedFS
-from mailapp import database
+from deploy.topology import HOST, Nginx, Postgres, SeaweedFS
+from mailapp import database, proxies
 from mailapp.attachments import linger
 from mailapp.attachments.directory import DirectoryStore
 from mailapp.attachments.s3 import S3Store
@@ -78,6 +84,30 @@ def bare_app(settings: Settings) -> Flask:
     app.extensions["attachments"].prepare()
     linger.init_app(app)
     return app
+
+
+@contextmanager
+def behind_nginx(app: Flask, place: Path, store: str | Path) -> Iterator[httpx.Client]:
+    """A visitor of an application behind nginx, which fetches attachments from `store` itself."""
+    app.extensions["settings"] = replace(
+        app.extensions["settings"],
+        accel_location="/-/store/",
+        trusted_proxies=(ip_network(f"{HOST}/32"),),
+    )
+    proxies.init_app(app)
+    server = make_server(HOST, 0, app, threaded=True)
+    serving = threading.Thread(target=server.serve_forever, args=(0.02,))
+    serving.start()
+    try:
+        with (
+            Nginx(place, [f"{HOST}:{server.server_port}"], store=store) as nginx,
+            httpx.Client(base_url=nginx.url, timeout=10) as visitor,
+        ):
+            yield visitor
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,4 +1,7 @@
-"""Downloads: always a file, its name exact and harmless, any one part of it."""
+"""Downloads: always a file, its name exact and harmless, any one part of it.
+
+The application streams it, or nginx fetches it from the store: no visitor sees which.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from flask import Flask, Response
-from flask.testing import FlaskClient
 from werkzeug.http import parse_options_header
 
+from mailapp.attachments.directory import DirectoryStore
 from mailapp.attachments.serving import MAX_NAME, clean_filename, disposition, download, safe_type
 from mailapp.attachments.store import Store, Stored
 from mailapp.errors import Unavailable
+from tests.attachments.conftest import behind_nginx
 
 CONTENT = os.urandom(700_000)
 
@@ -30,8 +35,8 @@ def stored(bare_app: Flask, store: Store) -> Stored:
 
 
 @pytest.fixture
-def client(bare_app: Flask, stored: Stored) -> FlaskClient:
-    """A client of an application whose / is the download of CONTENT, /empty and /gone others."""
+def application(bare_app: Flask, stored: Stored) -> Flask:
+    """An application whose / is the download of CONTENT, /empty and /gone others."""
     empty = bare_app.extensions["attachments"].put(io.BytesIO(), limit=0)
     gone = replace(stored, key="0" * 32)
 
@@ -42,14 +47,32 @@ def client(bare_app: Flask, stored: Stored) -> FlaskClient:
     bare_app.add_url_rule("/empty", "empty", view(empty))
     bare_app.add_url_rule("/gone", "gone", view(gone))
     bare_app.register_error_handler(Unavailable, lambda error: Response("away", 503))
-    return bare_app.test_client()
+    return bare_app
 
 
-def test_a_download_is_a_file_that_no_browser_runs(client: FlaskClient, stored: Stored) -> None:
+@pytest.fixture(params=["streamed", "handed over"])
+def client(
+    application: Flask, store: Store, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[httpx.Client]:
+    """A visitor who is sent everything by the application, or files by nginx."""
+    if request.param == "streamed":
+        transport = httpx.WSGITransport(app=application)
+        with httpx.Client(transport=transport, base_url="http://mail.test") as visitor:
+            yield visitor
+        return
+    if isinstance(store, DirectoryStore):
+        place: str | Path = tmp_path / "attachments"
+    else:
+        place = request.getfixturevalue("s3_server").endpoint
+    with behind_nginx(application, tmp_path / "nginx", place) as visitor:
+        yield visitor
+
+
+def test_a_download_is_a_file_that_no_browser_runs(client: httpx.Client, stored: Stored) -> None:
     answer = client.get("/")
 
     assert answer.status_code == 200
-    assert answer.data == CONTENT
+    assert answer.content == CONTENT
     assert answer.headers["Content-Disposition"] == 'attachment; filename="a b.html"'
     assert answer.headers["Content-Type"] == "application/octet-stream"
     assert answer.headers["Content-Length"] == str(len(CONTENT))
@@ -72,36 +95,36 @@ def test_a_download_is_a_file_that_no_browser_runs(client: FlaskClient, stored: 
     ],
 )
 def test_a_range_is_answered_with_that_part(
-    client: FlaskClient, asked: str, start: int, stop: int
+    client: httpx.Client, asked: str, start: int, stop: int
 ) -> None:
     answer = client.get("/", headers={"Range": asked})
 
     assert answer.status_code == 206
     assert answer.headers["Content-Range"] == f"bytes {start}-{stop - 1}/700000"
     assert answer.headers["Content-Length"] == str(stop - start)
-    assert answer.data == CONTENT[start:stop]
+    assert answer.content == CONTENT[start:stop]
 
 
 @pytest.mark.parametrize("asked", ["bytes=700000-", "bytes=9999999-99999999"])
-def test_a_range_beyond_the_end_is_refused(client: FlaskClient, asked: str) -> None:
+def test_a_range_beyond_the_end_is_refused(client: httpx.Client, asked: str) -> None:
     answer = client.get("/", headers={"Range": asked})
 
     assert answer.status_code == 416
     assert answer.headers["Content-Range"] == "bytes */700000"
-    assert answer.data == b""
+    assert answer.content == b""
 
 
 @pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "lines=1-2", "bytes=x", "bytes=9-2"])
 def test_ranges_that_are_not_served_are_answered_with_the_whole(
-    client: FlaskClient, asked: str
+    client: httpx.Client, asked: str
 ) -> None:
     answer = client.get("/", headers={"Range": asked})
 
-    assert (answer.status_code, len(answer.data)) == (200, 700_000)
+    assert (answer.status_code, len(answer.content)) == (200, 700_000)
 
 
 def test_if_range_continues_the_same_content_and_restarts_another(
-    client: FlaskClient, stored: Stored
+    client: httpx.Client, stored: Stored
 ) -> None:
     def status(if_range: str) -> int:
         return client.get("/", headers={"Range": "bytes=5-", "If-Range": if_range}).status_code
@@ -112,38 +135,36 @@ def test_if_range_continues_the_same_content_and_restarts_another(
     assert status("Sat, 21 Nov 2026 00:00:00 GMT") == 200
 
 
-def test_a_browser_that_has_it_is_not_sent_it_again(client: FlaskClient, stored: Stored) -> None:
+def test_a_browser_that_has_it_is_not_sent_it_again(client: httpx.Client, stored: Stored) -> None:
     answer = client.get("/", headers={"If-None-Match": f'"x", "{stored.sha256}"'})
 
-    assert (answer.status_code, answer.data) == (304, b"")
+    assert (answer.status_code, answer.content) == (304, b"")
     assert answer.headers["ETag"] == f'"{stored.sha256}"'
 
 
-def test_head_says_what_get_would_and_ignores_a_range(client: FlaskClient) -> None:
+def test_head_says_what_get_would_and_ignores_a_range(client: httpx.Client) -> None:
     answer = client.head("/", headers={"Range": "bytes=0-1"})
 
     assert answer.status_code == 200
     assert answer.headers["Content-Length"] == "700000"
-    assert answer.data == b""
+    assert answer.content == b""
 
 
-def test_an_empty_file_is_downloaded(client: FlaskClient) -> None:
+def test_an_empty_file_is_downloaded(client: httpx.Client) -> None:
     whole = client.get("/empty")
     part = client.get("/empty", headers={"Range": "bytes=0-"})
 
-    assert (whole.status_code, whole.data, whole.headers["Content-Length"]) == (200, b"", "0")
+    assert (whole.status_code, whole.content, whole.headers["Content-Length"]) == (200, b"", "0")
     assert (part.status_code, part.headers["Content-Range"]) == (416, "bytes */0")
 
 
-def test_an_object_that_is_gone_is_not_found(client: FlaskClient) -> None:
+def test_an_object_that_is_gone_is_not_found(client: httpx.Client) -> None:
     assert client.get("/gone").status_code == 404
 
 
 def test_a_store_that_is_away_is_said_before_anything_is_sent(
     bare_app: Flask, tmp_path: Path
 ) -> None:
-    from mailapp.attachments.directory import DirectoryStore
-
     bare_app.extensions["attachments"] = DirectoryStore(tmp_path / "nowhere")
     bare_app.add_url_rule("/", "file", lambda: download("0" * 64, 9, "0" * 32, "a", "text/plain"))
     bare_app.register_error_handler(Unavailable, lambda error: Response("away", 503))
@@ -151,9 +172,7 @@ def test_a_store_that_is_away_is_said_before_anything_is_sent(
     assert bare_app.test_client().get("/").status_code == 503
 
 
-def test_a_download_that_is_given_up_closes_what_it_read(
-    client: FlaskClient, bare_app: Flask
-) -> None:
+def test_a_download_that_is_given_up_closes_what_it_read(application: Flask) -> None:
     closed = []
 
     class Watched:
@@ -167,11 +186,11 @@ def test_a_download_that_is_given_up_closes_what_it_read(
             closed.append(self._stream)
             self._stream.close()
 
-    store = bare_app.extensions["attachments"]
+    store = application.extensions["attachments"]
     really = store.open
     store.open = lambda *of: Watched(really(*of))
 
-    answer = client.get("/", buffered=False)
+    answer = application.test_client().get("/", buffered=False)
     next(iter(answer.response))
     answer.close()
 
