@@ -88,6 +88,36 @@ def test_what_one_instance_took_another_gives_back(stack: Stack) -> None:
     assert set(bob.served_by) == stack.webs()
 
 
+def test_nginx_fetches_attachments_from_the_store_by_itself(stack: Stack) -> None:
+    alice, bob = stack.person("alice"), stack.person("bob")
+    content = os.urandom(300_000)
+    subject = f"past the application {uuid.uuid4()}"
+    alice.send("bob@mail.example", subject, "See attached.", [Attached("straight.bin", content)])
+    bob.open(subject)
+    assert bob.download("straight.bin") == content
+
+    lines = [
+        json.loads(line)
+        for line in stack.compose("logs", "--no-log-prefix", "nginx").splitlines()
+        if line.startswith("{")
+    ]
+    (download,) = [line for line in lines if line["path"].endswith("/straight.bin")]
+    assert download["upstream_status"] == "200 : 200"  # the application's and the store's
+    assert ":9000" in download["upstream"]
+    assert download["served_by"] in stack.webs()
+
+
+def test_nginx_reaches_the_object_store_and_none_of_the_databases(stack: Stack) -> None:
+    by_network: dict[str, set[str]] = {}
+    for container in stack.containers():
+        service = container["Config"]["Labels"]["com.docker.compose.service"]
+        for network in container["NetworkSettings"]["Networks"]:
+            by_network.setdefault(network.removeprefix(f"{stack.project}_"), set()).add(service)
+
+    beside_nginx = [services for services in by_network.values() if "nginx" in services]
+    assert set.union(*beside_nginx) == {"nginx", "web", "silo"}
+
+
 def test_the_address_a_client_claims_is_not_believed(stack: Stack) -> None:
     liar = stack.person()
     liar.client.headers["X-Forwarded-For"] = "203.0.113.9"
