@@ -27,6 +27,7 @@ _CLAIMS = (
 
 # What a supervisor asks the instance itself.
 _HEALTH = ("/livez", "/healthz")
+# Where a request that such a proxy passed on is marked.
 _PROXIED = "mailapp.proxied"
 
 
