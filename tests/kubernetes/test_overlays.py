@@ -112,6 +112,16 @@ def test_probes_ask_what_the_application_answers(rendered: Rendered, app: Flask)
     assert {rendered.pod("web").port(get["port"]) for get in asked.values()} == {_image_port()}
 
 
+def test_the_ports_are_the_ones_the_application_listens_on(rendered: Rendered) -> None:
+    web = rendered.pod("web")
+    metrics = next(variable for variable in VARIABLES if variable.name == "METRICS_PORT")
+
+    assert web.port("http") == _image_port()
+    assert web.port("metrics") == int(str(metrics.default))
+    annotations = rendered.one("Deployment", "web")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == metrics.default
+
+
 def test_every_setting_is_one_the_application_has(rendered: Rendered) -> None:
     known = {variable.name for variable in VARIABLES}
 
