@@ -1,0 +1,182 @@
+"""The compose stack on capped containers: three instances beside one, nginx beside none."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+from tests.bench import load, mailboxes
+from tests.bench.figures import Figure
+from tests.cluster.stack import Stack
+from tests.people import Attached
+
+FILES = ("docker-compose.yml", "tests/bench/scale.yml")
+MESSAGES = 10_000
+SECONDS = 20.0
+WARM_UP = 3.0
+# For each instance, so that one of three has as much to do as the one alone.
+CONNECTIONS = 8
+# Seconds between two requests of `_latency`: the instance uses a part of its quarter of a core,
+# since one that has used it up stands still for the rest of each 0.1 s.
+PAUSE = 0.03
+PAIRS = 300
+SIZE = 40 * 1024 * 1024  # of the largest attachment's 50 MiB
+ROUNDS = 3
+DOWNLOADS = 8
+
+# In the instance, since nobody else reaches the database.
+_FILL = f"""
+{inspect.getsource(mailboxes)}
+from sqlalchemy import select
+from mailapp import database
+from mailapp.accounts.models import Account
+from mailapp.settings import Settings
+
+made = database.connect(Settings.from_env(), timeout=None)
+with made.engine.begin() as connection:
+    fill(connection, {{connection.scalars(select(Account.id)).one(): ({MESSAGES}, True)}})
+with made.reader.connect() as connection:
+    connection.exec_driver_sql("VACUUM (ANALYZE)")
+"""
+
+
+def missing() -> str | None:
+    """Why it can't be measured here, if it can't."""
+    try:
+        subprocess.run(["docker", "info"], check=True, capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return "it needs Docker, which does not answer"
+    return None
+
+
+def measure() -> list[Figure]:
+    """What three instances do beside one, and what nginx adds to one and takes off it."""
+    with _one_instance() as stack:
+        person = stack.person("reader")
+        cookie = "; ".join(f"{key}={value}" for key, value in person.client.cookies.items())
+        person.send("reader@mail.example", "Large", "", [Attached("file", os.urandom(SIZE))])
+        person.open("Large")
+        file = load.get(str(person.link("file")["href"]), cookie)
+        inbox = load.get("/mail/inbox", cookie)
+        _rate(stack, inbox, instances=1, seconds=WARM_UP)
+        direct, through = _latency(stack, inbox)
+        handed, streamed = _bytes_per_cpu_second(stack, file)
+        one = _rate(stack, inbox, instances=1, seconds=SECONDS)
+        stack.up(instances=3)
+        _rate(stack, inbox, instances=3, seconds=WARM_UP)
+        three = _rate(stack, inbox, instances=3, seconds=SECONDS)
+    return [
+        Figure(
+            "inbox: requests/s of 3 instances, of 1",
+            three / one,
+            least=2.7,
+            note=f"{three:.0f} requests/s of {one:.0f}",
+        ),
+        Figure(
+            "inbox: p50 through nginx, of past it",
+            through / direct,
+            most=1.1,
+            note=f"{through * 1e3:.2f} ms of {direct * 1e3:.2f} ms",
+        ),
+        Figure(
+            "download by X-Accel-Redirect: bytes per CPU second, of streamed",
+            handed / streamed,
+            least=3,
+            note=f"{handed / 1e6:.0f} MB of {streamed / 1e6:.0f} MB",
+        ),
+    ]
+
+
+@contextmanager
+def _one_instance() -> Iterator[Stack]:
+    """The stack with one instance, and somebody with a full mailbox."""
+    stack = Stack(FILES)
+    try:
+        stack.compose("build")
+        stack.up(instances=1)
+        stack.add_people("reader")
+        stack.compose("exec", "-T", "web", "python", "-", said=_FILL)
+        yield stack
+    finally:
+        stack.down()
+
+
+def _rate(stack: Stack, request: bytes, *, instances: int, seconds: float) -> float:
+    """Answers a second, with every connection asking again as soon as it has its answer."""
+    answers, took = load.drive(
+        stack.port, itertools.repeat(request), connections=CONNECTIONS * instances, seconds=seconds
+    )
+    return answers / took
+
+
+def _latency(stack: Stack, request: bytes) -> tuple[float, float]:
+    """(past nginx, through it): the median seconds of an answer, one request at a time, in turn.
+
+    Both ways lead from this machine through the engine's own forwarding of a published port.
+    """
+    ways = [load.Connection(port) for port in (_direct_port(stack), stack.port)]
+    taken: list[list[float]] = [[], []]
+    for _ in range(PAIRS):
+        for way, seconds in zip(ways, taken, strict=True):
+            started = time.perf_counter()
+            answer = way.ask(request)
+            seconds.append(time.perf_counter() - started)
+            if answer.status != 200:
+                raise RuntimeError(answer.head.decode("latin-1"))
+            time.sleep(PAUSE)
+    for way in ways:
+        way.close()
+    direct, through = map(median, taken)
+    return direct, through
+
+
+def _bytes_per_cpu_second(stack: Stack, request: bytes) -> tuple[float, float]:
+    """(handed over to nginx, streamed by the application) through nginx: the bytes of a download
+    for each second of CPU time of the instance's and nginx's processes together, in turn.
+
+    What the store takes is left out; it sends the same in both.
+    """
+    # A condition that nginx can't be told: the application answers such a request itself.
+    streamed = request.removesuffix(b"\r\n") + b"If-Match: *\r\n\r\n"
+    asked = load.Connection(_direct_port(stack))
+    head = asked.ask(request).head
+    asked.close()
+    if b"X-Accel-Redirect" not in head:
+        raise RuntimeError(f"not handed over: {head!r}")
+    spent = {request: 0.0, streamed: 0.0}
+    through = load.Connection(stack.port)
+    for _ in range(ROUNDS):
+        for way in spent:
+            before = _cpu_seconds(stack)
+            for _ in range(DOWNLOADS):
+                status, read = through.download(way)
+                if status != 200 or read != SIZE:
+                    raise RuntimeError(f"status {status}, {read} of {SIZE} bytes")
+            spent[way] += _cpu_seconds(stack) - before
+    through.close()
+    sent = ROUNDS * DOWNLOADS * SIZE
+    return sent / spent[request], sent / spent[streamed]
+
+
+def _cpu_seconds(stack: Stack) -> float:
+    """What the processes of nginx and of the instance have used; health checks, which are over
+    each time, not among it."""
+    ticks = 0
+    for service in ("nginx", "web"):
+        for line in stack.compose(
+            "exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/stat"
+        ).splitlines():
+            # See tests.bench.stage.cpu_seconds.
+            fields = line.rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _direct_port(stack: Stack) -> int:
+    return int(stack.compose("port", "web", "8000").rpartition(":")[2])
