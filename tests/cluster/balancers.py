@@ -1,0 +1,208 @@
+"""What an instance that fails costs those who come through nginx, and through HAProxy.
+
+nginx learns of a fault from visitors' requests (passive checks), HAProxy asks every second (active
+checks). Both stand in front of the same three instances here, so that the same fault meets both.
+`python -m tests.cluster.balancers` prints the table in deploy/balancers.md; `--record` writes it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from deploy.topology import REPOSITORY
+from tests.cluster.stack import Stack, running
+
+PAGE = REPOSITORY / "deploy" / "balancers.md"
+BEGIN, END = "<!-- begin: measured -->\n", "<!-- end: measured -->\n"
+
+HAPROXY = ("docker-compose.yml", "deploy/haproxy/compose.yml")
+# Visitors a second through each balancer, who come whether or not others still wait.
+RATE = 15
+# Seconds that a fault lasts; more than any of the balancers' waits but nginx's longest.
+AWAY = 12
+# From here on, in seconds, a visitor has waited for the fault, and not for a busy machine.
+SLOW = 0.5
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One page view: when it began and how long it took, in seconds; 0 where no answer came."""
+
+    began: float
+    took: float
+    status: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the visitors saw; times in seconds, `until` from the fault to the last who saw it."""
+
+    requests: int
+    failed: int
+    slow: int
+    slowest: float
+    until: float
+
+
+@dataclass
+class Crowd:
+    """People who open a page at a steady rate, each on a connection of their own."""
+
+    url: str
+    visits: list[Visit] = field(default_factory=list)
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """While the body runs; every answer is waited for at the end."""
+        done = threading.Event()
+        gate = threading.Thread(target=self._open, args=(done,))
+        gate.start()
+        try:
+            yield
+        finally:
+            done.set()
+            gate.join()
+
+    def cost(self, fault: float) -> Cost:
+        """What a fault at that moment, by time.monotonic(), cost them."""
+        failed = [visit for visit in self.visits if visit.status != 200]
+        slow = [visit for visit in self.visits if visit.took >= SLOW]
+        return Cost(
+            requests=len(self.visits),
+            failed=len(failed),
+            slow=len(slow),
+            slowest=max(visit.took for visit in self.visits),
+            until=max((visit.began - fault for visit in failed + slow), default=0.0),
+        )
+
+    def _open(self, done: threading.Event) -> None:
+        visitors = []
+        while not done.wait(1 / RATE):
+            visitors.append(threading.Thread(target=self._visit))
+            visitors[-1].start()
+        for visitor in visitors:
+            visitor.join()
+
+    def _visit(self) -> None:
+        began = time.monotonic()
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+        try:
+            connection.request("GET", "/login")
+            answer = connection.getresponse()
+            answer.read()
+            status = answer.status
+        except (OSError, http.client.HTTPException):
+            status = 0
+        finally:
+            connection.close()
+        self.visits.append(Visit(began, time.monotonic() - began, status))
+
+
+def killed(stack: Stack, instance: str) -> None:
+    """Its processes are gone at once, and so is its name."""
+    stack.docker("kill", instance)
+    time.sleep(AWAY)
+    stack.docker("start", instance)
+
+
+def hung(stack: Stack, instance: str) -> None:
+    """None of its processes gets the processor; its kernel still accepts connections."""
+    stack.docker("pause", instance)
+    try:
+        time.sleep(AWAY)
+    finally:
+        stack.docker("unpause", instance)
+
+
+def cut_off(stack: Stack, instance: str) -> None:
+    """Packets come and go no more, and nobody says so: a cable that was pulled out."""
+    process = stack.docker("inspect", "--format", "{{.State.Pid}}", instance).strip()
+    inside = ["nsenter", "--target", process, "--net", "iptables"]
+    rules = [["INPUT", "!", "-i", "lo", "-j", "DROP"], ["OUTPUT", "!", "-o", "lo", "-j", "DROP"]]
+    for rule in rules:
+        subprocess.run([*inside, "--insert", *rule], check=True)
+    try:
+        time.sleep(AWAY)
+    finally:
+        for rule in rules:
+            subprocess.run([*inside, "--delete", *rule], check=True)
+
+
+def left_alone(stack: Stack, instance: str) -> None:
+    """Nothing happens to it: what the machine itself costs."""
+    time.sleep(AWAY)
+
+
+FAULTS: Mapping[str, Callable[[Stack, str], None]] = {
+    "left alone": left_alone,
+    "killed": killed,
+    "hung": hung,
+    "cut off": cut_off,
+}
+
+
+@contextmanager
+def nginx_beside(stack: Stack) -> Iterator[str]:
+    """nginx on a port of its own, before the same instances as HAProxy in this stack; its URL."""
+    beside = Stack()
+    beside.project = stack.project
+    beside.compose("up", "--detach", "--wait", "--no-recreate", "--no-deps", "nginx")
+    try:
+        yield beside.url
+    finally:
+        beside.compose("rm", "--force", "--stop", "nginx")
+
+
+def measure(stack: Stack, nginx: str, fault: str) -> dict[str, Cost]:
+    """What this fault of one instance costs, by balancer; the instance serves again afterwards."""
+    crowds = {"nginx": Crowd(nginx), "HAProxy": Crowd(stack.url)}
+    instance = stack.compose("ps", "--quiet", "web").split()[0]
+    with crowds["nginx"].coming(), crowds["HAProxy"].coming():
+        time.sleep(2)
+        began = time.monotonic()
+        FAULTS[fault](stack, instance)
+        time.sleep(2)
+    stack.up()
+    return {balancer: crowd.cost(began) for balancer, crowd in crowds.items()}
+
+
+def table(rows: Mapping[str, Mapping[str, Cost]]) -> str:
+    """The figures as Markdown, a line for each fault and balancer."""
+    lines = [
+        f"| an instance is | through | page views | failed | {SLOW:g} s or more | slowest "
+        "| last of these after |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for fault, costs in rows.items():
+        for balancer, cost in costs.items():
+            last = f"{cost.until:.1f} s" if cost.failed + cost.slow else "–"
+            lines.append(
+                f"| {fault} | {balancer} | {cost.requests} | {cost.failed} | {cost.slow} "
+                f"| {cost.slowest:.2f} s | {last} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure every fault; print the table, or write it to where it is read."""
+    with running(Stack(HAPROXY)) as stack, nginx_beside(stack) as nginx:
+        rows = {}
+        for fault in FAULTS:
+            rows[fault] = measure(stack, nginx, fault)
+            print(table({fault: rows[fault]}), flush=True)
+    if "--record" in sys.argv:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        PAGE.write_text(f"{before}{BEGIN}{table(rows)}{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
