@@ -50,7 +50,7 @@ def migrate() -> None:
 
 @main.group()
 def user() -> None:
-    """Make, list and disable accounts, and set their passwords."""
+    """Make, list and disable accounts, set their passwords, say who is an operator."""
 
 
 @user.command("add")
@@ -69,12 +69,14 @@ def user_add(address: str, name: str, password_stdin: bool) -> None:
 
 @user.command("list")
 def user_list() -> None:
-    """List the accounts: address, name, when made, whether disabled."""
+    """List the accounts: address, name, when made, whether disabled, whether an operator's."""
     from mailapp.accounts import services
 
     with _application(), _explained():
         for account in services.list_all():
             state = f"disabled {account.disabled_at:%Y-%m-%d}" if account.disabled_at else "active"
+            if account.is_admin:
+                state += "\tadmin"
             click.echo(f"{account.address}\t{account.name}\t{account.created_at:%Y-%m-%d}\t{state}")
 
 
@@ -104,18 +106,32 @@ def user_disable(address: str) -> None:
         click.echo(f"Disabled {services.own_address(address)}; its sessions are ended.")
 
 
+@user.command("admin")
+@click.argument("address")
+@click.option("--revoke", is_flag=True, help="Take the flag back.")
+def user_admin(address: str, revoke: bool) -> None:
+    """Make somebody an operator, who sees the page /admin/cluster; at once, on every instance."""
+    from mailapp.accounts import services
+
+    with _application(), _explained():
+        services.set_admin(address, is_admin=not revoke)
+        said = "is no operator any more" if revoke else "is an operator: /admin/cluster is open"
+        click.echo(f"{services.own_address(address)} {said}.")
+
+
 @main.command()
+@click.option("--admin", is_flag=True, help="Make alice an operator.")
 @click.option(
     "--logins-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also keep the log-ins in this file, readable by you alone.",
 )
-def seed(logins_file: Path | None) -> None:
+def seed(admin: bool, logins_file: Path | None) -> None:
     """Make two demo people, alice and bob, with some mail between them; once."""
     from mailapp import seeding
 
     with _application(), _explained():
-        logins = seeding.seed()
+        logins = seeding.seed(admin=admin)
         if not logins and logins_file is not None and logins_file.exists():
             _keep_right_logins(logins_file)
     if not logins:
@@ -168,20 +184,20 @@ def doctor() -> None:
 
 
 def _refuse_old_schema(settings: Settings) -> None:
-    """Don't start on a schema of another version. A database that is away may come back: start."""
+    """Don't start on a schema of an older version. A database that is away may come back: start."""
     from mailapp import database, migrations
 
     engine = database.connect(settings, timeout=settings.database_timeout).engine
     try:
         with engine.connect() as connection:
-            current = migrations.is_current(connection)
+            ready = migrations.is_new_enough(connection)
     except SQLAlchemyError:
         return
     finally:
         engine.dispose()
-    if not current:
+    if not ready:
         raise click.ClickException(
-            "DATABASE_URL names a database whose schema is not this version's. "
+            "DATABASE_URL names a database whose schema is older than this version. "
             "Run `mailapp migrate` first."
         )
 

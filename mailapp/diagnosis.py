@@ -106,8 +106,8 @@ def _part(variable: str, ask: Callable[[], str]) -> Finding:
 
 def _database() -> str:
     with engine().connect() as connection:
-        if not migrations.is_current(connection):
-            raise LookupError("the schema is not this version's; run `mailapp migrate`")
+        if not migrations.is_new_enough(connection):
+            raise LookupError("the schema is older than this version; run `mailapp migrate`")
         return f"{connection.dialect.name} answers, its schema is up to date"
 
 

@@ -23,10 +23,10 @@ from mailapp.settings import current_settings
 File = tuple[str, str, bytes]
 
 
-def seed() -> list[tuple[str, str]]:
+def seed(*, admin: bool = False) -> list[tuple[str, str]]:
     """Make alice and bob and their mail: [(address, password)], empty when they are there already.
 
-    The passwords are random, made here and kept nowhere.
+    The passwords are random, made here and kept nowhere. With `admin` alice is an operator.
     """
     domain = current_settings().mail_domain
     alice, bob = f"alice@{domain}", f"bob@{domain}"
@@ -41,6 +41,8 @@ def seed() -> list[tuple[str, str]]:
         alice_id = accounts.create(alice, "Alice Kim", logins[0][1])
     except accounts.Refused:
         return []  # another seed, started at the same moment, was quicker
+    if admin:
+        accounts.set_admin(alice, is_admin=True)
     bob_id = accounts.create(bob, "Bob Lee", logins[1][1])
 
     first = _send(

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Environment
 from tests.people import Person
 
@@ -16,9 +18,9 @@ MAILAPP = str(Path(sys.executable).with_name("mailapp"))
 LOGIN = re.compile(r"(\S+@mail\.example)  password: (\S+)")
 
 
-def started(environment: Environment) -> subprocess.Popen[str]:
+def started(environment: Environment, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [MAILAPP, "seed"],
+        [MAILAPP, "seed", *options],
         env={"PATH": os.environ["PATH"], **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -43,6 +45,7 @@ def test_two_seeds_at_once_and_one_later_make_two_people_once(
         browser = visitor()
         browser.log_in(address, password)
         assert browser.logged_in
+        assert not browser.sees_link("Cluster")
         subjects = browser.subjects()
         assert subjects
         assert len(set(subjects)) == len(subjects)
@@ -55,3 +58,17 @@ def test_two_seeds_at_once_and_one_later_make_two_people_once(
                     assert answer.content
                     files += 1
     assert files
+
+
+@pytest.mark.parametrize("parts", ["embedded"], indirect=True)
+def test_alice_is_an_operator_where_that_is_asked_for(
+    environment: Environment, visitor: Callable[[], Person]
+) -> None:
+    found = LOGIN.findall(started(environment, "--admin").communicate(timeout=60)[0])
+    sees = {}
+    for address, password in found:
+        browser = visitor()
+        browser.log_in(address, password)
+        sees[address] = browser.sees_link("Cluster")
+
+    assert sees == {"alice@mail.example": True, "bob@mail.example": False}

@@ -17,7 +17,7 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from mailapp import sessions
-from mailapp.errors import wants_json
+from mailapp.errors import Problem, wants_json
 from mailapp.mailbox.services import Frame, load_frame
 
 
@@ -44,6 +44,22 @@ def signed_in(entry_id: int | None = None) -> Frame:
         sessions.end()
         raise NotSignedIn
     g.frame = frame
+    return frame
+
+
+def signed_in_operator() -> Frame:
+    """The frame of a signed-in person who has the admin flag; raises NotSignedIn, or Problem.
+
+    Not 404 for who lacks the flag: that the page exists is no secret, and an operator who forgot to
+    ask for the flag learns what is missing.
+    """
+    frame = signed_in()
+    if not frame.account.is_admin:
+        raise Problem(
+            403,
+            "This page is for operators",
+            "Whoever runs this service can open it to you: `mailapp user admin ADDRESS`.",
+        )
     return frame
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import String, Text
+from sqlalchemy import String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mailapp.database import Base, BigId, UtcDateTime
@@ -16,7 +16,8 @@ class Account(Base):
     `address` is in its canonical spelling (see mail.addresses). A session is good only while its
     epoch equals `session_epoch`, so raising it ends every session, also one that a request under
     way is about to store. `modseq` grows with every change to the account's mail; whoever writes
-    that mail raises it first, and so holds the account's row until the transaction ends.
+    that mail raises it first, and so holds the account's row until the transaction ends. `is_admin`
+    opens the operators' pages, and nobody's mail.
     """
 
     __tablename__ = "accounts"
@@ -30,3 +31,4 @@ class Account(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     session_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
     modseq: Mapped[int] = mapped_column(BigId, default=0, server_default="0")
+    is_admin: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -59,6 +59,7 @@ class Listed:
     name: str
     created_at: datetime
     disabled_at: datetime | None
+    is_admin: bool
 
 
 def own_address(text: str) -> str:
@@ -196,13 +197,25 @@ def disable(text: str) -> int:
     return _update(_known(text), {"disabled_at": now(), "session_epoch": Account.session_epoch + 1})
 
 
+def set_admin(text: str, *, is_admin: bool) -> None:
+    """Make somebody an operator, or no longer one; raises Refused where there is no such account.
+
+    Every page reads the flag with the account, so it counts from the next request on.
+    """
+    _update(_known(text), {"is_admin": is_admin})
+
+
 def list_all() -> list[Listed]:
     """Every account, by address."""
     with read() as connection:
         rows = connection.execute(
-            select(Account.address, Account.name, Account.created_at, Account.disabled_at).order_by(
-                Account.address
-            )
+            select(
+                Account.address,
+                Account.name,
+                Account.created_at,
+                Account.disabled_at,
+                Account.is_admin,
+            ).order_by(Account.address)
         )
         return [Listed(*row) for row in rows]
 

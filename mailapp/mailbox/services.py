@@ -60,6 +60,7 @@ class AccountView(NamedTuple):
     name: str
     session_epoch: int
     modseq: int
+    is_admin: bool
 
 
 class Frame(NamedTuple):
@@ -92,6 +93,7 @@ _select_frame = (
         Account.name,
         Account.session_epoch,
         Account.modseq,
+        Account.is_admin,
         Mailbox.id.label("mailbox_id"),
         Mailbox.role,
         Mailbox.total,
@@ -241,7 +243,12 @@ def load_frame(account_id: int, entry_id: int | None = None) -> Frame | None:
         opened = next((row for row in rows if row.entry_id is not None), None)
     return Frame(
         AccountView(
-            account.id, account.address, account.name, account.session_epoch, account.modseq
+            account.id,
+            account.address,
+            account.name,
+            account.session_epoch,
+            account.modseq,
+            account.is_admin,
         ),
         tuple([boxes[role] for role in ROLES]),
         opened,

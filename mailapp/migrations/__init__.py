@@ -1,4 +1,8 @@
-"""The database's schema, step by step; `upgrade` is the job that brings it to the newest."""
+"""The database's schema, step by step; `upgrade` is the job that brings it to the newest.
+
+While a new version is rolled out, instances of the one before serve on the new schema. So a step
+only adds what they can do without, and what they need goes one version later.
+"""
 
 from __future__ import annotations
 
@@ -16,29 +20,39 @@ _HERE = Path(__file__).parent
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema to the newest version; of two at once, one waits for the other."""
-    # Imported here, because every process that serves asks is_current and would keep 9 MB of it.
+    """Bring the schema to this version's; of two at once, one waits for the other.
+
+    A later one is left as it is: the job may be an older image's that was put back.
+    """
+    # Imported here, because every process that serves asks is_new_enough and would keep 9 MB of it.
     from alembic import command
     from alembic.config import Config
 
     with _alone(engine) as connection:
+        if _reached(connection) > newest():
+            return
         config = Config()
         config.set_main_option("script_location", str(_HERE))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def is_current(connection: Connection) -> bool:
-    """Whether the schema is the one this version of mailapp was written for."""
-    if not inspect(connection).has_table("alembic_version"):
-        return False
-    reached = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
-    return list(reached) == [newest()]
+def is_new_enough(connection: Connection) -> bool:
+    """Whether the schema has all that this version of mailapp was written for."""
+    return _reached(connection) >= newest()
 
 
 def newest() -> str:
     """The last revision: the number that the last file in versions/ begins with."""
     return max(path.name.partition("_")[0] for path in _HERE.glob("versions/[0-9]*.py"))
+
+
+def _reached(connection: Connection) -> str:
+    """The revision that the schema is at; nothing where it is at none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return str(found or "")
 
 
 @contextmanager

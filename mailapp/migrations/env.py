@@ -4,6 +4,7 @@ from alembic import context
 
 import mailapp.accounts.models
 import mailapp.attachments.models
+import mailapp.cluster.models
 import mailapp.compose.models
 import mailapp.limits
 import mailapp.mail.models
