@@ -39,6 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     from mailapp.accounts import views as accounts
     from mailapp.attachments import linger, store
+    from mailapp.cluster import views as cluster
     from mailapp.compose import views as compose
     from mailapp.mailbox import kept
     from mailapp.mailbox import views as mailbox
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(accounts.bp)
     app.register_blueprint(mailbox.bp)
     app.register_blueprint(compose.bp)
+    app.register_blueprint(cluster.bp)
 
     # Around all the others: who the visitor is, then the stamp that every answer gets.
     proxies.init_app(app)

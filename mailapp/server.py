@@ -28,6 +28,7 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
 from mailapp import create_app, database
+from mailapp.cluster import heartbeat
 from mailapp.companion import Companion, Duty, Keeper
 from mailapp.health import begin_drain, draining
 from mailapp.settings import Network, Settings, SettingsError
@@ -56,7 +57,7 @@ HANG_UP_BYTES = 65536
 def serve(
     settings: Settings,
     load: Callable[[Settings], WSGIApplication] = create_app,
-    duties: Sequence[Duty] = (exposition.begin,),
+    duties: Sequence[Duty] = (exposition.begin, heartbeat.begin),
 ) -> NoReturn:
     """Serve until a signal ends it; leave by SystemExit, also in the worker processes.
 

@@ -50,6 +50,10 @@ _ANONYMOUS = "~"
 # Paths that never look at a session: a health check must not hang on Redis, a style sheet not wait.
 _WITHOUT_SESSION = ("/static/", "/livez", "/healthz")
 
+# What a page asks for by itself as long as it is open. It is no visit: a window that somebody left
+# open must not keep their session alive for good.
+_NO_VISIT = ("/admin/cluster/now",)
+
 
 @dataclass(frozen=True)
 class SessionInfo:
@@ -130,7 +134,8 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
         if sid:
             try:
                 data = self._retrieve_session_data(
-                    self._get_store_id(sid), sliding=not sid.startswith(_ANONYMOUS)
+                    self._get_store_id(sid),
+                    sliding=not sid.startswith(_ANONYMOUS) and request.path not in _NO_VISIT,
                 )
             except (redis.RedisError, SQLAlchemyError) as error:
                 # Raised here it would be a bare 500; _report_failure raises it in time for a page.

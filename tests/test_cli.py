@@ -87,6 +87,34 @@ def test_a_new_password_from_the_command_line_ends_all_sessions(
     assert alice.logged_in
 
 
+def test_who_is_made_an_operator_is_one_on_every_instance_until_it_is_taken_back(
+    environment: Environment, alice: Person, bob: Person
+) -> None:
+    made = run(environment, "user", "admin", "Alice")
+    assert made == (0, "alice@mail.example is an operator: /admin/cluster is open.\n", "")
+    for _ in range(2):
+        alice.visit("/mail/inbox")
+        alice.follow("Cluster")
+        assert alice.response.status_code == 200
+        bob.visit("/mail/inbox")
+        assert not bob.sees_link("Cluster")
+    assert set(alice.served_by) == {"web-1", "web-2"}
+    _, listed, _ = run(environment, "user", "list")
+    assert [line.split("\t")[3:] for line in listed.splitlines()] == [
+        ["active", "admin"],
+        ["active"],
+    ]
+
+    taken = run(environment, "user", "admin", "alice", "--revoke")
+    assert taken == (0, "alice@mail.example is no operator any more.\n", "")
+    for _ in range(2):
+        alice.visit("/admin/cluster")
+        assert alice.response.status_code == 403
+        alice.visit("/mail/inbox")
+        assert alice.logged_in
+        assert not alice.sees_link("Cluster")
+
+
 @pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 def test_what_can_not_be_done_is_one_sentence_and_status_1(
     environment: Environment, tmp_path: Path
@@ -97,6 +125,7 @@ def test_what_can_not_be_done_is_one_sentence_and_status_1(
     elsewhere = {**environment, "DATA_DIR": str(tmp_path / "not-migrated")}
     cases = [
         (environment, passwd, good, "There is no account nobody@mail.example."),
+        (environment, ("user", "admin", "nobody"), b"", "There is no account nobody@mail.example."),
         (environment, (*add, "dana"), b"", "at least 10 characters"),
         (environment, (*add, "dana"), b"\xff\xfe not UTF-8\n", "is not UTF-8"),
         (elsewhere, ("user", "list"), b"", "no such table"),

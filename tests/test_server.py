@@ -33,6 +33,7 @@ from mailapp.health.probes import Checkup
 from mailapp.health.views import bp
 from mailapp.server import serve
 from mailapp.settings import Settings, SettingsError
+from mailapp.telemetry import exposition
 
 def load(settings):
     if "REFUSE" in os.environ:
@@ -87,7 +88,7 @@ def load(settings):
     telemetry.init_app(app)
     return app
 
-serve(Settings.from_env(), load)
+serve(Settings.from_env(), load, [exposition.begin])
 """
 
 

@@ -321,6 +321,21 @@ def test_each_visit_moves_the_end_on(instances: list[Flask], alice: Person) -> N
     assert LIFETIME - 60 < stored.seconds_left <= LIFETIME
 
 
+def test_what_an_open_page_asks_for_by_itself_is_no_visit(
+    instances: list[Flask], alice: Person
+) -> None:
+    with instances[0].app_context():
+        accounts.set_admin("alice", is_admin=True)
+    stored = Stored(instances[0], sid_of(alice))
+    stored.seconds_left = 100
+    for _ in range(2):
+        assert alice.client.get("/admin/cluster/now").status_code == 200
+    assert stored.seconds_left <= 100
+
+    alice.visit("/admin/cluster")
+    assert stored.seconds_left > 100
+
+
 def test_the_session_of_who_never_logs_in_ends_sooner(
     instances: list[Flask], visitor: Callable[[], Person]
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.window import PHONE, WIDE, Someone, Window, payload
+from tests.cluster.conftest import cluster  # noqa: F401
+from tests.cluster.parts import Cluster
 from tests.people import Attached
 
 LONG = "분기 보고서 초안 — please-read-this-before-the-meeting-" + "and-then-again-" * 8
@@ -20,9 +22,13 @@ Furnished = tuple[Someone, dict[str, str]]
 
 
 @pytest.fixture
-def furnished(someone: Callable[..., Someone]) -> Furnished:
-    """Somebody with mail that is hard to lay out, and the addresses of every kind of page."""
+def furnished(
+    someone: Callable[..., Someone],
+    cluster: Cluster,  # noqa: F811
+) -> Furnished:
+    """An operator with mail that is hard to lay out, and the addresses of every kind of page."""
     alice, bob = someone("Alice"), someone("Bob")
+    cluster.command("user", "admin", alice.address)
     hard = [Attached("x" * 120 + ".txt", b"1", "text/plain"), Attached("보고서.pdf", b"2")]
     bob.plain.send(alice.address, "Short")
     crowd = ", ".join(f"{'Somebody ' * 5}{n} <{alice.address}>" for n in range(8))
@@ -48,6 +54,7 @@ def furnished(someone: Callable[..., Someone]) -> Furnished:
         "new message": "/compose",
         "draft": draft,
         "settings": "/settings",
+        "cluster": "/admin/cluster",
         "not there": "/nothing/here",
     }
 
