@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import time
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
 from mailapp import __version__
 from mailapp.cluster import registry as registries
 from mailapp.cluster.pulse import Pulse, under_way
 from mailapp.cluster.record import STEP, Part, Record, State, encode
+from mailapp.errors import is_database_away
 from mailapp.health.drain import draining
 from mailapp.settings import Settings
 
 if TYPE_CHECKING:
     from mailapp.companion import Companion
+
+logger = logging.getLogger(__name__)
 
 # Seconds between two beats, and between two looks at one's own health.
 EVERY = 1.0
@@ -40,7 +47,13 @@ def begin(companion: Companion) -> None:
 
     def beat() -> None:
         record = _record(companion, health, pulse, time.monotonic() - started)
-        registry.put(IDENT, encode(record))
+        try:
+            registry.put(IDENT, encode(record))
+        except (RedisError, SQLAlchemyError) as error:
+            if isinstance(error, SQLAlchemyError) and not is_database_away(error):
+                raise
+            # Which part is away is said by /healthz and the log; the next beat tries again.
+            logger.debug("a beat could not be written", exc_info=True)
 
     companion.every(STEP, pulse.take)
     companion.every(EVERY, health.look)

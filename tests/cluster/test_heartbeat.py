@@ -165,6 +165,7 @@ def test_it_goes_on_where_redis_was_away(web: Web, until: Until, redis_server: V
     after = until(lambda record: record.uptime > before.uptime + 4)
     assert after.id == before.id
     assert len(after.requests) > len(before.requests)
+    assert '"ERROR"' not in web.log.read_text()
 
 
 def test_what_all_workers_count_is_added_up_also_of_those_that_are_gone(tmp_path: Path) -> None:
