@@ -426,7 +426,9 @@ VARIABLES: tuple[Variable, ...] = (
         "Seconds for the database to answer before the visitor is told (503).",
     ),
     Variable("REDIS_TIMEOUT", "redis_timeout", _seconds(0.05, 60), "0.5", "The same for Redis."),
-    Variable("MINIO_TIMEOUT", "minio_timeout", _seconds(0.1, 300), "3", "The same for the store."),
+    Variable(
+        "MINIO_TIMEOUT", "minio_timeout", _seconds(0.1, 300), "2.5", "The same for the store."
+    ),
     Variable(
         "LOG_LEVEL",
         "log_level",

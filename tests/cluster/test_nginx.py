@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
@@ -70,6 +71,7 @@ def test_what_nginx_says_itself_is_a_page_for_people(cluster: Cluster) -> None:
     answer = cluster.person().client.get("/login")
 
     assert answer.status_code == 502
+    assert answer.headers["Retry-After"] == "5"
     assert "<title>" in answer.text
     assert answer.headers["X-Request-ID"]
     assert "<center>nginx</center>" not in answer.text
@@ -152,9 +154,28 @@ def test_an_instance_that_hangs_gets_no_more_than_its_share_and_is_used_again(
     waiting.join()
     also.join()
 
-    for _ in range(10):
-        alice.visit("/mail/inbox")
-    assert alice.served_by["web-1"] > 0
+    _until_both_serve(alice)
+
+
+def test_what_an_instance_hangs_on_is_asked_of_another_and_done_once(cluster: Cluster) -> None:
+    alice = cluster.person("alice")
+    _until_both_serve(alice)
+    senders = [cluster.person("bob") for _ in range(4)]
+    subjects = [f"while one hangs {uuid.uuid4()}" for _ in senders]
+    hung = cluster.webs[0]
+    hung.pause()
+    try:
+        with ThreadPoolExecutor() as at_once:
+            for sender, subject in zip(senders, subjects, strict=True):
+                at_once.submit(sender.send, "alice@mail.example", subject)
+    finally:
+        hung.resume()
+
+    assert {status for sender in senders for status in sender.statuses} <= {200, 302, 303}
+    assert {sender.response.url.path for sender in senders} == {"/mail/sent"}
+    _until_both_serve(alice)  # which by now has done what it was in the middle of
+    received = alice.subjects()
+    assert [received.count(subject) for subject in subjects] == [1] * len(subjects)
 
 
 def _until_both_serve(person: Person) -> None:

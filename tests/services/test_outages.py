@@ -23,7 +23,7 @@ SMALL = bytes(range(256)) * 4 * 1024
 LARGE = SMALL * 12
 THREADS = 8  # WEB_THREADS: what an instance may be waiting with for a part at one time
 
-# "Within about 3 s", MINIO_TIMEOUT being the longest, and some for a busy machine.
+# "Within 3 s", MINIO_TIMEOUT with its 2.5 s being the longest, and some for a busy machine.
 SOON = 5.0
 
 _AWAY = {
