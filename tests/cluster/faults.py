@@ -1,0 +1,204 @@
+"""`make faults`: each part of the compose stack killed, stopped, hung, cut off and restarted, while
+twenty people use it; what they saw of it, and whether everything they were promised still holds.
+
+Needs Docker and, to kill a process and to cut a container off, root. What it finds is compared with
+faults.md beside this file, which RECORD=1 writes anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deploy.topology import REPOSITORY
+from tests.cluster.ledger import BUSY, PROMISED, figures
+from tests.cluster.load import Load
+from tests.cluster.matrix import (
+    RECORD,
+    Case,
+    broken,
+    differences,
+    every_case,
+    rows_of,
+    table,
+    with_cases,
+)
+from tests.cluster.stack import Stack
+
+PEOPLE = 20
+# Seconds of the load before the fault, for which a part stays away, and after its return: longer
+# than WHOLE_WITHIN.
+BEFORE, AWAY, STOPPED, AFTER = 2.0, 10.0, 4.0, 7.0
+# The most seconds that an answer may take longer than promised because the machine is busy: no more
+# than that tells a hang from it, since nginx asks another instance after 5 s.
+BUSIEST = 1.9
+# Seconds that a part gets to come back by itself.
+RETURN_WITHIN = 120.0
+
+
+class Container:
+    """One container of the stack, and the ways to harm it and to bring it back."""
+
+    def __init__(self, stack: Stack, service: str) -> None:
+        self._stack = stack
+        self._id = stack.compose("ps", "--quiet", service).split()[0]
+
+    def killed(self) -> None:
+        """kill -9 from outside, as the kernel does when memory is short: Docker restarts it.
+
+        (`docker kill` is an order to stay away.)
+        """
+        pid = self._pid()
+        os.kill(pid, signal.SIGKILL)
+        self._until(lambda: self._pid() not in {0, pid}, "Docker did not restart it")
+        self._until_it_answers()
+
+    def stopped(self) -> None:
+        """SIGTERM, and started again later."""
+        self._docker("stop")
+        time.sleep(STOPPED)
+        self._docker("start")
+        self._until_it_answers()
+
+    def hung(self) -> None:
+        """None of its processes gets the processor, while the kernel still answers for them."""
+        self._docker("pause")
+        try:
+            time.sleep(AWAY)
+        finally:
+            self._docker("unpause")
+
+    def cut_off(self) -> None:
+        """Packets come and go no more, and nobody says so."""
+        with self._firewall("INPUT", "--in-interface"), self._firewall("OUTPUT", "--out-interface"):
+            time.sleep(AWAY)
+
+    def restarted(self) -> None:
+        """Stopped and started at once."""
+        self._docker("restart")
+        self._until_it_answers()
+
+    @contextmanager
+    def _firewall(self, chain: str, interface: str) -> Iterator[None]:
+        rule = [chain, "!", interface, "lo", "--jump", "DROP"]
+        inside = ["nsenter", "--target", str(self._pid()), "--net", "iptables"]
+        subprocess.run([*inside, "--insert", *rule], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*inside, "--delete", *rule], check=True)
+
+    def _until_it_answers(self) -> None:
+        """Until its own health check says so, asked without waiting for its turn."""
+        kind, *check = self._inspect("{{json .Config.Healthcheck.Test}}")
+        command = ["sh", "-c", *check] if kind == "CMD-SHELL" else check
+
+        def answers() -> bool:
+            ran = subprocess.run(["docker", "exec", self._id, *command], capture_output=True)
+            return ran.returncode == 0
+
+        self._until(answers, "it did not answer")
+
+    def _until(self, happens: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + RETURN_WITHIN
+        while not happens():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{otherwise} within {RETURN_WITHIN:g} s")
+            time.sleep(0.05)
+
+    def _pid(self) -> int:
+        return int(self._inspect("{{.State.Pid}}"))
+
+    def _inspect(self, what: str) -> Any:
+        return json.loads(self._stack.docker("inspect", "--format", what, self._id))
+
+    def _docker(self, command: str) -> None:
+        self._stack.docker(command, self._id)
+
+
+FAULTS: Mapping[str, Callable[[Container], None]] = {
+    "killed": Container.killed,
+    "stopped": Container.stopped,
+    "hung": Container.hung,
+    "cut off": Container.cut_off,
+    "restarted": Container.restarted,
+}
+
+
+def run(stack: Stack, load: Load, part: str, fault: str) -> dict[str, Any]:
+    """One case: its figures, `recovered_s` counted from the part's return."""
+    container, since, first = Container(stack, part), time.monotonic(), len(load.tries)
+    with load.running():
+        time.sleep(BEFORE)
+        # A machine that is busy with other things needs no fault to be slow.
+        usual = max((one.seconds for one in load.tries[first:]), default=0.0)
+        load.soon = PROMISED + min(max(BUSY, usual), BUSIEST)
+        FAULTS[fault](container)
+        returned = time.monotonic()
+        time.sleep(AFTER)
+    tries = load.tries[first:]
+    last = max((one.ended for one in tries if one.kind), default=returned)
+    verdict = load.audit(since)
+    measured = figures(tries, verdict, load.sessions, load.count_lost_sessions())
+    recovered = {"recovered_s": round(max(0.0, last - returned), 1)}
+    return {"part": part, "fault": fault, **measured, **recovered}
+
+
+def chosen(text: str) -> list[Case]:
+    """The cases that CASES names, as `web:killed,redis` does; all of them where it is empty."""
+    every = every_case()
+    if not text:
+        return every
+    asked = [tuple(one.replace("-", " ").split(":")) for one in text.split(",")]
+    found = [case for case in every if any(case[: len(one)] == one for one in asked)]
+    if not all(any(case[: len(one)] == one for case in every) for one in asked):
+        sys.exit(f"CASES={text}: there are {', '.join(':'.join(case) for case in every)}.")
+    return found
+
+
+def main() -> None:
+    """Print the matrix and write it as JSON; status 1 where anything does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.faults", description=__doc__)
+    parser.add_argument("--cases", default="", help="such as web:killed,redis; all by default")
+    parser.add_argument("--json", type=Path, default=REPOSITORY / "build" / "faults.json")
+    parser.add_argument("--record", action="store_true", help=f"write it to {RECORD.name}")
+    asked = parser.parse_args()
+    cases: list[dict[str, Any]] = []
+    complaints: list[str] = []
+    stack = Stack(environment={"LOGIN_TRIES_ADDRESS": "100000"})
+    try:
+        stack.compose("build")
+        stack.up(3)
+        load = Load(stack.url, PEOPLE)
+        load.sign_up()
+        for part, fault in chosen(asked.cases):
+            began = time.monotonic()
+            case = run(stack, load, part, fault)
+            cases.append(case)
+            complaints += [f"{part} {fault}: {why}" for why in broken(case)]
+            print(f"{part} {fault} ({time.monotonic() - began:.0f} s): {case}", flush=True)
+        load.close()
+    finally:
+        stack.down()
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(json.dumps(cases, indent=1) + "\n")
+    print(f"\n{table(rows_of(cases))}")
+    if asked.record:
+        RECORD.write_text(with_cases(RECORD.read_text(), (one for one in cases if not broken(one))))
+    complaints += differences(RECORD.read_text(), cases)
+    for complaint in [*load.complaints[:10], *complaints]:
+        print(complaint)
+    sys.exit(1 if complaints else 0)
+
+
+if __name__ == "__main__":
+    main()
