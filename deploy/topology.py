@@ -28,6 +28,8 @@ from types import TracebackType
 from typing import ClassVar, Self
 from urllib.parse import urlsplit
 
+from mailapp.templating import StaticFiles
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 
@@ -614,7 +616,8 @@ class Nginx(Server):
         return f"http://{HOST}:{self.port}"
 
     def prepare(self) -> None:
-        source = REPOSITORY / "nginx"
+        source, static = REPOSITORY / "nginx", REPOSITORY / "mailapp" / "static"
+        StaticFiles(static, "/static").publish(self.directory / "published")
         main = (source / "nginx-fixed.conf").read_text()
         examples = re.findall(r"^ +server 192\.0\.2\.\d+:8000.*;\n", main, re.MULTILINE)
         ours = [
@@ -634,7 +637,8 @@ class Nginx(Server):
             temporary
             | {
                 "listen 8080;": f"listen {HOST}:{self.port};",
-                "/usr/share/nginx/errors": str(REPOSITORY / "mailapp" / "static" / "errors"),
+                "/usr/share/nginx/errors": str(static / "errors"),
+                "/usr/share/nginx/published": str(self.directory / "published"),
             },
         )
         (self.directory / "nginx.conf").write_text(main)

@@ -1,4 +1,4 @@
-"""The `mailapp` command: serve, migrate, user, seed, gc, doctor."""
+"""The `mailapp` command: serve, migrate, publish, user, seed, gc, doctor."""
 
 from __future__ import annotations
 
@@ -46,6 +46,19 @@ def migrate() -> None:
         migrations.upgrade(database.connect(settings, timeout=None).engine)
         store.from_settings(settings).prepare()
     click.echo("The database and the store of attachments are ready.")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def publish(folder: Path) -> None:
+    """Copy the static files to FOLDER under their versions, for nginx to serve them."""
+    from mailapp.templating import StaticFiles
+
+    try:
+        StaticFiles(Path(__file__).parent / "static", "/static").publish(folder)
+    except OSError as error:
+        raise click.ClickException(f"The files can't be copied: {error}.") from None
+    click.echo(f"The static files are in {folder}.")
 
 
 @main.group()

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+import secrets
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -119,6 +121,24 @@ class StaticFiles:
             digest = hashlib.sha256((self._folder / filename).read_bytes()).hexdigest()
             url = self._urls[filename] = f"{self._prefix}/{quote(filename)}?v={digest[:12]}"
         return url
+
+    def publish(self, folder: Path) -> None:
+        """Copy every file to `folder`/its hash/its path, for a web server that serves them itself.
+
+        What lies there stays: pages of versions before and after this one name it.
+        """
+        for file in self._folder.rglob("*"):
+            filename = file.relative_to(self._folder)
+            if not file.is_file() or filename.parts[0] == "errors":  # pages of nginx's own
+                continue
+            version = self.url(filename.as_posix()).rpartition("?v=")[2]
+            published = folder / version / self._prefix.strip("/") / filename
+            if published.exists():
+                continue
+            published.parent.mkdir(parents=True, exist_ok=True)
+            fresh = published.with_name(f".{published.name}.{secrets.token_hex(4)}")
+            shutil.copyfile(file, fresh)
+            fresh.rename(published)  # nobody sees half a file
 
     def icon(self, name: str) -> Markup:
         """Return the SVG element that shows an icon of `icons.svg`, hidden from screen readers."""

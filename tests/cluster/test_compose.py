@@ -37,7 +37,9 @@ def test_only_nginx_is_published(stack: Stack) -> None:
 def test_no_container_is_root_or_can_write_to_its_image_or_has_a_capability(stack: Stack) -> None:
     containers = stack.containers()
 
-    assert len(containers) == 10  # nginx, 3 web, migrate, gc, secrets, postgres, redis, silo
+    assert (
+        len(containers) == 11
+    )  # nginx, 3 web, migrate, static, gc, secrets, postgres, redis, silo
     for container in containers:
         host = container["HostConfig"]
         assert int(container["Config"]["User"].split(":")[0]) > 0, container["Name"]

@@ -16,6 +16,7 @@ import pytest
 
 from deploy.topology import REPOSITORY
 from mailapp.settings import Settings
+from mailapp.templating import StaticFiles
 from tests.cluster.parts import PASSWORD, Cluster
 from tests.people import Attached, Person
 
@@ -88,6 +89,68 @@ def test_a_client_can_choose_neither_its_address_nor_its_request_id(cluster: Clu
     assert "127.0.0.1" in liar.text
     assert liar.response.headers["X-Request-ID"] != "chosen-by-the-client"
     assert re.fullmatch("[0-9a-f]{32}", liar.response.headers["X-Request-ID"])
+
+
+def addresses() -> list[str]:
+    """Every static file's, with its version."""
+    folder = REPOSITORY / "mailapp" / "static"
+    files = StaticFiles(folder, "/static")
+    return [
+        files.url(file.relative_to(folder).as_posix())
+        for file in folder.rglob("*")
+        if file.is_file() and file.parent.name != "errors"
+    ]
+
+
+@pytest.mark.parametrize("address", addresses())
+def test_a_static_file_is_the_same_from_nginx_and_from_an_instance(
+    address: str, cluster: Cluster
+) -> None:
+    browser = cluster.person().client
+    direct = httpx.get(f"{cluster.webs[0].url}{address}")
+    by_nginx = browser.get(address)
+
+    assert by_nginx.headers["X-Served-By"] not in {"web-1", "web-2"}
+    assert by_nginx.content == direct.content
+    for name in (
+        *("Content-Type", "Cache-Control", "X-Content-Type-Options"),
+        *("Referrer-Policy", "Cross-Origin-Opener-Policy"),
+    ):
+        assert by_nginx.headers[name] == direct.headers[name], name
+    assert by_nginx.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    again = browser.get(address, headers={"If-None-Match": by_nginx.headers["ETag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/static/app.css",
+        "/static/app.css?v=0123456789ab",
+        "/static/app.css?v=../../..",
+        "/static/none.css?v=0123456789ab",
+        "/static/errors/502.html",
+    ],
+)
+def test_what_nginx_has_no_such_version_of_comes_from_an_instance_and_is_not_kept(
+    address: str, cluster: Cluster
+) -> None:
+    answer = cluster.person().client.get(address)
+
+    assert answer.headers["X-Served-By"] in {"web-1", "web-2"}
+    assert answer.status_code == (404 if "none" in address else 200)
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+def test_static_files_are_compressed_and_pages_are_not(cluster: Cluster) -> None:
+    browser = cluster.person().client
+    style = next(address for address in addresses() if "app.css" in address)
+
+    for address in (style, "/static/app.css"):
+        compressed = browser.get(address)
+        assert compressed.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in compressed.headers["Vary"]
+    assert "Content-Encoding" not in browser.get("/login").headers
 
 
 def test_any_instance_serves_any_request(cluster: Cluster) -> None:
