@@ -11,7 +11,7 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
-.PHONY: help run install test lint browser cluster compose-test rollout-test faults load bench docs lock clean
+.PHONY: help run install test lint browser cluster certificate compose-test rollout-test faults load bench docs lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -25,6 +25,9 @@ cluster: ## nginx, WEB=3 instances, PostgreSQL, Valkey, SeaweedFS; no Docker (PO
 	@$(PYTHON) deploy/preflight.py --port "$(cluster_port)"
 	@$(MAKE) --no-print-directory --silent install
 	@exec .venv/bin/python -m deploy.cluster --web "$(WEB)" --port "$(cluster_port)"
+
+certificate: ## a local one for deploy/tls.yml (NAMES="localhost 127.0.0.1 ::1")
+	@$(PYTHON) -m deploy.certificate $(if $(NAMES),--names "$(NAMES)")
 
 install: .venv/dev.txt ## what developing needs, real servers among it
 

