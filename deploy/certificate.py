@@ -1,4 +1,4 @@
-"""`make certificate`: a certificate for this machine's names, from an authority made for it alone."""
+"""`make certificate`: one for this machine's names, by an authority made for it alone."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _name(name: str) -> str:
 
 
 def _is_here() -> bool:
-    """Whether this machine has an openssl that signs in one step; macOS has another of that name."""
+    """Whether there is an openssl that signs in one step; macOS has another of that name."""
     if shutil.which("openssl") is None:
         return False
     said = subprocess.run(["openssl", "version"], capture_output=True, text=True, check=False)

@@ -605,9 +605,9 @@ class Nginx(Server):
         certificate: Path | None = None,
         shown_tls_port: int | None = None,
     ) -> None:
-        """`upstreams` are the instances; `store` is what attachments are fetched from, if they say
-        so by ACCEL_LOCATION: `host:port` that speaks S3, or a folder; `certificate` is the folder of
-        what `make certificate` makes, for HTTPS on `tls_port`, which visitors may know by another."""
+        """`upstreams` are the instances, `store` what attachments are fetched from, where these say
+        so (ACCEL_LOCATION): `host:port` that speaks S3, or a folder. `certificate` is a folder of
+        `make certificate`, for HTTPS on `tls_port`, which visitors may know as `shown_tls_port`."""
         super().__init__(directory, name="nginx")
         self.port = port or free_port()
         self.upstreams = list(upstreams)
