@@ -167,6 +167,23 @@ def test_an_instance_that_stops_or_dies_costs_nobody_anything(stack: Stack) -> N
     stack.up()
 
 
+def test_operators_see_within_five_seconds_that_an_instance_was_killed(stack: Stack) -> None:
+    stack.compose("exec", "-T", "web", "mailapp", "user", "admin", "bob")
+    bob = stack.person("bob")
+
+    def shown() -> set[str]:
+        return {name.text for name in bob.visit("/admin/cluster").select(".instances h3")}
+
+    assert eventually(lambda: shown() == stack.webs())
+    killed = min(stack.webs())
+    stack.docker("kill", killed)
+    assert eventually(lambda: killed not in shown(), seconds=5)
+    assert len(shown()) == 2
+    assert "1 instance stopped without a word" in bob.text
+
+    stack.up()
+
+
 def test_a_new_instance_is_used_without_a_reload(stack: Stack) -> None:
     stack.up(instances=4)
     visitor = stack.person()
