@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from mailapp.compose import views as compose
     from mailapp.mailbox import kept
     from mailapp.mailbox import views as mailbox
+    from mailapp.telemetry import traces
 
     settings = settings or Settings.from_env()
     app = _Application(__name__)
@@ -70,7 +71,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(compose.bp)
     app.register_blueprint(cluster.bp)
 
-    # Around all the others: who the visitor is, then the stamp that every answer gets.
+    # Around all the others: the trace, who the visitor is, then the stamp that every answer gets.
+    traces.init_app(app)
     proxies.init_app(app)
     telemetry.init_app(app)
     return app

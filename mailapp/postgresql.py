@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from mailapp.settings import Settings
+from mailapp.telemetry import traces
 from mailapp.turnstile import Hangs, Turnstile
 
 # Seconds after an answer in which a connection is taken for alive: no server that was stopped
@@ -90,11 +91,12 @@ def new_engine(settings: Settings, timeout: float | None) -> Engine:
             f" -c idle_in_transaction_session_timeout={max(30_000, milliseconds)}"
         )
     named = servers(settings.database_url)
-    turnstile = Turnstile("database", _timed_out)
+    turnstile = Turnstile("database", _timed_out, lambda *_asked: traces.statement())
     failures = Failures()
 
     def open_connection() -> psycopg.Connection[Any]:
         seen = failures.count
+        traces.say("CONNECT")
         try:
             connection = turnstile.ask(_connect, named, parameters)
         except Hangs:
@@ -205,6 +207,7 @@ class PatientConnection(psycopg.Connection[Any]):
 
     def command(self, sql: bytes) -> None:
         """Begin or end a transaction; raises psycopg.Error."""
+        traces.say(sql.decode())
         self.pgconn.send_query(sql)
         self.result()
 

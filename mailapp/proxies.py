@@ -23,6 +23,9 @@ _CLAIMS = (
     "HTTP_X_FORWARDED_PORT",
     "HTTP_X_FORWARDED_PREFIX",
     "HTTP_X_REAL_IP",
+    # Not who the visitor is, but whose trace the request belongs to.
+    "HTTP_TRACEPARENT",
+    "HTTP_TRACESTATE",
 )
 
 # What a supervisor asks the instance itself.

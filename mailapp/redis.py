@@ -44,7 +44,9 @@ class Client(redis.Redis):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._turnstile = Turnstile("redis", lambda error: isinstance(error, redis.TimeoutError))
+        self._turnstile = Turnstile(
+            "redis", lambda error: isinstance(error, redis.TimeoutError), _name
+        )
         self._own = threading.local()
 
     def ask(self, *command: str | bytes | int) -> Any:
@@ -83,6 +85,11 @@ class Client(redis.Redis):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
             opened.settimeout(None)
+
+
+def _name(*asked: Any) -> str:
+    """The command's name alone: what follows may be the id of a session."""
+    return str(asked[1][0] if asked[1:] and isinstance(asked[1], tuple) else asked[0])
 
 
 def _exchange(connection: Any, command: tuple[str | bytes | int, ...], again: bool = True) -> Any:

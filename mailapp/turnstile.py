@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from mailapp.telemetry import traces
 from mailapp.telemetry.metrics import metrics
 
 Answer = TypeVar("Answer")
@@ -29,9 +30,16 @@ class Turnstile:
     that the part is gone, opens it again: what has come back serves its first visitor.
     """
 
-    def __init__(self, part: str, timed_out: Callable[[BaseException], bool]) -> None:
-        """`part` is what the metrics call it; `timed_out` says whether an exception means that no
-        answer came in time."""
+    def __init__(
+        self,
+        part: str,
+        timed_out: Callable[[BaseException], bool],
+        said: Callable[..., str] = lambda *_asked: "",
+    ) -> None:
+        """`part` is what metrics and traces call it; `timed_out` says whether an exception means
+        that no answer came in time; `said` what a question is in words, from its arguments."""
+        self._part = part
+        self._said = said
         self._trips, self._failures = metrics().part(part)
         self._timed_out = timed_out
         self._hangs = False
@@ -52,10 +60,14 @@ class Turnstile:
             if not self._hangs:  # opened while this waited
                 self._turn.release()
                 alone = False
+        recorder = traces.recorder
+        span = recorder and recorder.trip(self._part, self._said(*args))
+        failure: BaseException | None = None
         asked = time.perf_counter()
         try:
             answer = question(*args, **options)
         except BaseException as error:
+            failure = error
             self._hangs = self._timed_out(error)
             self._failures.inc()
             raise
@@ -64,5 +76,7 @@ class Turnstile:
             return answer
         finally:
             self._trips.observe(time.perf_counter() - asked)
+            if span:
+                span.end(failure)
             if alone:
                 self._turn.release()

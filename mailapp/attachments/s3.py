@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from socket import socket
@@ -199,7 +200,8 @@ class S3Store:
         buffer = part = first
         number = 1
         while part:
-            sending = pool.submit(self._send_part, key, upload, number, part)
+            # With what is known of the request: its id for the log, its span for a trace.
+            sending = pool.submit(copy_context().run, self._send_part, key, upload, number, part)
             under_way.append((sending, buffer))
             # A buffer is used again when its part has arrived.
             if len(under_way) == PARTS_UNDER_WAY:
@@ -372,7 +374,7 @@ class _Pools(urllib3.PoolManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._turnstile = Turnstile("store", _timed_out)
+        self._turnstile = Turnstile("store", _timed_out, lambda method, *_: method)
 
     @property
     def hangs(self) -> bool:

@@ -129,6 +129,10 @@ class _AccessLine:
             fields["bytes"] = sent
         if not whole:
             fields["broken_off"] = True
+        span = self._environ.get("mailapp.span")
+        if span is not None:
+            fields["trace_id"] = span.trace_id
+            span.end(route=route, path=path, status=self.status, request_id=request_id())
         level = logging.DEBUG if self._path in _QUIET else logging.INFO
         access.log(level, "%s %s %s", method, path, self.status, extra=fields)
         _request_id.set(None)
