@@ -11,7 +11,7 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
-.PHONY: help run install test lint browser cluster certificate compose-test rollout-test faults load bench docs lock clean
+.PHONY: help run install test lint browser cluster certificate compose-test rollout-test observability-test faults load bench docs lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,7 +33,8 @@ install: .venv/dev.txt ## what developing needs, real servers among it
 
 test: install ## units, both databases, both stores; real servers, no Docker, no browser
 	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py \
-		--ignore tests/cluster/test_rollout.py $(PYTEST_ARGS)
+		--ignore tests/cluster/test_rollout.py \
+		--ignore tests/cluster/test_observability.py $(PYTEST_ARGS)
 
 lint: install ## ruff and strict types
 	.venv/bin/ruff check .
@@ -48,6 +49,9 @@ compose-test: install ## the compose stack in real containers; needs Docker
 
 rollout-test: install ## deploy/rollout and more and fewer instances, under load; needs Docker
 	.venv/bin/pytest tests/cluster/test_rollout.py $(PYTEST_ARGS)
+
+observability-test: install ## Prometheus and its dashboard beside the compose stack; needs Docker
+	.venv/bin/pytest tests/cluster/test_observability.py $(PYTEST_ARGS)
 
 faults: install ## each part killed, stopped, hung, cut off, restarted under load; needs Docker and root
 	.venv/bin/python -m tests.cluster.faults --cases "$(CASES)" $(if $(RECORD),--record) \

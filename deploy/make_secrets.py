@@ -17,10 +17,14 @@ VOLUMES = Path("/volumes")
 POSTGRES_GROUP = 999
 REDIS_GROUP = 999
 SILO_GROUP = 10002
+GRAFANA_GROUP = 472
 
 
 def main() -> None:
-    """Into the volumes, or into the folder that the command names."""
+    """Into the volumes, or into the folder that the command names; `--grafana`: Grafana's alone."""
+    if sys.argv[1:] == ["--grafana"]:
+        kept(VOLUMES / "grafana" / "password", GRAFANA_GROUP)
+        return
     if len(sys.argv) == 1:
         make(VOLUMES, POSTGRES_GROUP, REDIS_GROUP, SILO_GROUP)
         return

@@ -23,7 +23,7 @@ class Scrape:
             for sample in metric.samples
         }
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         """The value of one series, 0 where nothing has been counted in it."""
         return self._series.get((name, frozenset(labels.items())), 0)
 

@@ -33,7 +33,7 @@ def gone(pid: int) -> bool:
 
 def answers(instance: Instance) -> bool:
     try:
-        return scrape(instance).value("mailapp_build_info", version=__version__) == 1
+        return scrape(instance).value("mailapp_build_info", name="web-1", version=__version__) == 1
     except httpx.TransportError:
         return False
 

@@ -35,7 +35,9 @@ class _Instance(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily(
-            "mailapp_build", "The version of the application.", {"version": __version__}
+            "mailapp_build",
+            "The instance's name and the application's version.",
+            {"name": self._companion.settings.instance_name, "version": __version__},
         )
         yield GaugeMetricFamily(
             "mailapp_workers", "Processes that take requests.", self._companion.workers()

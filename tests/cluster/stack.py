@@ -70,7 +70,7 @@ class Stack:
         """Remove it, with everything that it kept."""
         for person in self.people:
             person.client.close()
-        self.compose("down", "--volumes", "--remove-orphans")
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
 
     def add_people(self, *names: str) -> None:
         """Make an account for each, at mail.example with PASSWORD."""

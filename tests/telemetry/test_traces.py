@@ -17,7 +17,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from deploy.topology import Web, free_port
+from deploy.topology import Nginx, Web, free_port
 from tests.people import Attached, Person
 
 PASSWORD = "three green lamps by the sea"
@@ -194,6 +194,22 @@ def test_a_trace_is_continued_for_a_trusted_proxy_alone(
     (span,) = receiver.named("GET /login")
     assert (span.trace_id.hex() == theirs) is trusted
     assert (span.parent_span_id.hex() == "00f067aa0ba902b7") is trusted
+
+
+@EMBEDDED
+def test_nginx_lets_no_visitor_say_whose_trace_it_is(
+    start: Callable[..., Web], receiver: Receiver, tmp_path: Path
+) -> None:
+    web = start(TRUSTED_PROXIES="127.0.0.0/8")
+    theirs = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with Nginx(tmp_path / "nginx", [web.address]) as nginx:
+        headers = {"traceparent": f"00-{theirs}-00f067aa0ba902b7-01"}
+        assert httpx.get(f"{nginx.url}/login", headers=headers).status_code == 200
+    assert web.stop() == 0
+
+    (span,) = receiver.named("GET /login")
+    assert span.trace_id.hex() != theirs
+    assert span.parent_span_id == b""
 
 
 @EMBEDDED
