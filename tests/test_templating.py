@@ -168,3 +168,30 @@ def test_no_page_asks_another_host_for_anything_or_breaks_the_content_policy() -
         text = template.read_text()
         assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text), template
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", text), template
+
+
+def test_a_style_that_another_imports_is_named_by_its_version() -> None:
+    folder = Path(templating.__file__).parent / "static"
+    imported = re.findall(r'url\("([^"?]+)(\?v=[^"]*)"\)', (folder / "app.css").read_text())
+
+    assert imported
+    for filename, version in imported:
+        assert StaticFiles(folder, "/static").url(filename) == f"/static/{filename}{version}"
+
+
+def test_published_files_lie_under_their_versions_beside_those_of_others(tmp_path: Path) -> None:
+    source, folder = tmp_path / "source", tmp_path / "published"
+    (source / "errors").mkdir(parents=True)
+    (source / "errors" / "502.html").write_text("nginx's own")
+    addresses = []
+    for content in ("a {}", "b {}"):
+        (source / "app.css").write_text(content)
+        files = StaticFiles(source, "/static")
+        files.publish(folder)
+        files.publish(folder)
+        addresses.append((content, files.url("app.css")))
+
+    for content, address in addresses:
+        path, _, version = address.partition("?v=")
+        assert (folder / version / path.lstrip("/")).read_text() == content
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 2

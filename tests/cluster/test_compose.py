@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
+from deploy.certificate import make
+from deploy.topology import free_port
 from tests.cluster.parts import PASSWORD
 from tests.cluster.stack import Stack, eventually, running
-from tests.people import Attached
+from tests.people import Attached, Person
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """The stack with three instances, and alice and bob."""
-    with running(Stack(), people=("alice", "bob")) as stack:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack with three instances, and alice and bob; a certificate is there, and not used."""
+    certificate: Path = tmp_path_factory.mktemp("certificate")
+    make(certificate, ["127.0.0.1"])
+    environment = {
+        "TLS_PORT": str(free_port()),
+        "TLS_CERTIFICATE": str(certificate / "certificate.pem"),
+        "TLS_KEY": str(certificate / "key.pem"),
+    }
+    with running(Stack(environment=environment), people=("alice", "bob")) as stack:
         yield stack
 
 
@@ -222,3 +234,17 @@ def test_what_is_kept_survives_down_and_up(stack: Stack) -> None:
     # Bob's session too: he does not log in again.
     bob.open(subject)
     assert bob.download("kept.bin") == content
+
+
+def test_https_is_one_more_file_on_the_command_line(stack: Stack) -> None:
+    files = ("--file", "docker-compose.yml", "--file", "deploy/tls.yml")
+    stack.compose(*files, "up", "--detach", "--no-deps", "--wait", "nginx")
+    folder = Path(stack.environment["TLS_KEY"]).parent
+    trust = ssl.create_default_context(cafile=folder / "ca.pem")
+    with httpx.Client(verify=trust, follow_redirects=True) as browser:
+        alice = Person(browser)
+        alice.visit(f"{stack.url}/login")
+        alice.press("Log in", {"Email": "alice@mail.example", "Password": PASSWORD})
+
+    assert alice.logged_in
+    assert str(alice.response.url).startswith(f"https://127.0.0.1:{stack.environment['TLS_PORT']}/")
