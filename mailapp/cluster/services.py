@@ -37,8 +37,8 @@ class Overview(NamedTuple):
 
     @property
     def newest_version(self) -> str:
-        """The version of the instance started last: the one that is rolled out."""
-        return min(self.instances, key=lambda record: record.uptime).version
+        """The highest version that an instance has."""
+        return self.versions[-1][0]
 
 
 def look(registry: Registry) -> Overview:
@@ -58,7 +58,10 @@ def look(registry: Registry) -> Overview:
     return Overview(
         instances=alive,
         silent_for=sorted(silent_for),
-        versions=sorted(Counter(record.version for record in alive).items()),
+        versions=sorted(
+            Counter(record.version for record in alive).items(),
+            key=lambda version: _as_counted(version[0]),
+        ),
         requests=_sum([record.requests for record in alive]),
         errors=_sum([record.errors for record in alive]),
     )

@@ -25,7 +25,7 @@ def record(ident: str = "1", **changes: Any) -> Record:
     fields: dict[str, Any] = {
         "id": ident,
         "name": f"web-{ident}",
-        "version": "1.0",
+        "version": "1.9",
         "uptime": 7500.0,
         "state": "ok",
         "parts": PARTS,
