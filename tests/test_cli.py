@@ -197,3 +197,15 @@ def test_the_doctor_names_a_schema_that_is_missing(
 
     assert status == 1
     assert "run `mailapp migrate`" in output
+
+
+@pytest.mark.parametrize("parts", ["embedded"], indirect=True)
+def test_the_doctor_sees_that_nobody_would_be_handed_an_attachment(
+    environment: Environment,
+) -> None:
+    handing_over = {**environment, "ACCEL_LOCATION": "/-/store/"}
+    alone, output, _ = run(handing_over, "doctor")
+    behind_nginx, _, _ = run({**handing_over, "TRUSTED_PROXIES": "10.0.0.0/8"}, "doctor")
+
+    assert (alone, behind_nginx) == (1, 0)
+    assert "TRUSTED_PROXIES is empty" in output
