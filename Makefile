@@ -11,7 +11,7 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
-.PHONY: help run install test lint browser cluster certificate compose-test rollout-test observability-test faults load bench docs lock clean
+.PHONY: help run install test lint browser cluster certificate compose-test rollout-test observability-test faults tiers-test load bench docs lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -34,7 +34,7 @@ install: .venv/dev.txt ## what developing needs, real servers among it
 test: install ## units, both databases, both stores; real servers, no Docker, no browser
 	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py \
 		--ignore tests/cluster/test_rollout.py \
-		--ignore tests/cluster/test_observability.py $(PYTEST_ARGS)
+		--ignore tests/cluster/test_observability.py --ignore tests/cluster/test_tiers.py $(PYTEST_ARGS)
 
 lint: install ## ruff and strict types
 	.venv/bin/ruff check .
@@ -56,6 +56,9 @@ observability-test: install ## Prometheus and its dashboard beside the compose s
 faults: install ## each part killed, stopped, hung, cut off, restarted under load; needs Docker and root
 	.venv/bin/python -m tests.cluster.faults --cases "$(CASES)" $(if $(RECORD),--record) \
 		--json "$(or $(FAULTS_JSON),build/faults.json)"
+
+tiers-test: install ## each tier in several copies, one of each killed under load; needs Docker
+	.venv/bin/pytest tests/cluster/test_tiers.py $(PYTEST_ARGS)
 
 load: install ## PEOPLE=20 who write to each other at BASE=http://… for SECONDS=30; what was lost
 	@.venv/bin/python -m tests.cluster.load --base "$(BASE)" \

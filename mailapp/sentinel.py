@@ -7,6 +7,7 @@ master any more is left, whichever way it says so.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -139,9 +140,12 @@ class Watch(Sentinel):
         try:
             address: tuple[str, int] = super().discover_master(service_name)  # type: ignore[no-untyped-call]
         except MasterNotFoundError as error:
+            # Of redis-py's text, which says every option of every client, the causes.
+            causes = ", ".join(sorted(set(re.findall(r"> - ([\w:]+)", str(error)))))
+            said = f"no Sentinel knows a master {service_name!r} ({causes or 'it is down'})"
             # Having waited in vain is what keeps the next visitors from waiting as well.
             waited = time.monotonic() - began >= self.sentinel_kwargs["socket_timeout"]
-            return redis.TimeoutError(*error.args) if waited else error
+            return redis.TimeoutError(said) if waited else MasterNotFoundError(said)
         except redis.RedisError as error:
             return error
         return address

@@ -40,7 +40,9 @@ def _ask_sessions() -> None:
     if client is None:
         sessions.check_store()
     else:
-        client.ping()
+        # What every request asks, not PING: a Redis that takes no writes (a replica, a master that
+        # has lost its replicas) answers that, and can't serve anybody. There is no such key.
+        client.getex("health", persist=True)
 
 
 def _ask_store() -> None:

@@ -136,7 +136,7 @@ _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("credentials refused", ("authentication", "noauth", "wrongpass", "accessdenied", "password",
                              "invalidaccesskeyid", "signaturedoesnotmatch")),
     ("no server that takes writes", ("session is read-only", "takes no writes",
-                                        "no master found", "previous master", "noreplicas")),
+                                        "no sentinel knows", "previous master", "noreplicas")),
     ("connection refused", ("connection refused", "errno 111")),
     ("host name not found", ("name or service not known", "name resolution", "getaddrinfo")),
     ("no answer in time", ("timeout", "timed out")),
