@@ -11,7 +11,7 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
-.PHONY: help run install test lint browser cluster certificate compose-test rollout-test observability-test faults tiers-test load bench docs lock clean
+.PHONY: help run install test lint browser cluster certificate compose-test stage stages-test rollout-test observability-test faults tiers-test load bench docs lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,7 +33,7 @@ install: .venv/dev.txt ## what developing needs, real servers among it
 
 test: install ## units, both databases, both stores; real servers, no Docker, no browser
 	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py \
-		--ignore tests/cluster/test_rollout.py \
+		--ignore tests/cluster/test_rollout.py --ignore tests/cluster/test_stages.py \
 		--ignore tests/cluster/test_observability.py --ignore tests/cluster/test_tiers.py $(PYTEST_ARGS)
 
 lint: install ## ruff and strict types
@@ -63,6 +63,12 @@ tiers-test: install ## each tier in several copies, one of each killed under loa
 load: install ## PEOPLE=20 who write to each other at BASE=http://… for SECONDS=30; what was lost
 	@.venv/bin/python -m tests.cluster.load --base "$(BASE)" \
 		--people "$(or $(PEOPLE),20)" --seconds "$(or $(SECONDS),30)"
+
+stage: install ## one step of the story in deploy/stages, shown (N=1 to 7); needs Docker
+	@exec .venv/bin/python -m tests.stages "$(N)"
+
+stages-test: install ## every step of the story, and that each can fail; needs Docker
+	.venv/bin/pytest tests/cluster/test_stages.py $(PYTEST_ARGS)
 
 bench: install ## how fast, as ratios within one run
 	.venv/bin/python -m tests.bench $(BENCH_ARGS)

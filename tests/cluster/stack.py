@@ -40,9 +40,7 @@ class Stack:
         self.port = free_port()
         self.project = f"mailapp-test-{self.port}"
         self.people: list[Person] = []
-        # docker compose's own, before any command of it.
-        self.options = ["--project-name", self.project]
-        self.options += [part for file in files for part in ("--file", str(file))]
+        self.use(*files)
         self.environment = {
             **os.environ,
             "PORT": str(self.port),
@@ -54,6 +52,12 @@ class Stack:
     def url(self) -> str:
         """Where its balancer is, on this machine."""
         return f"http://127.0.0.1:{self.port}"
+
+    def use(self, *files: str | Path) -> None:
+        """Go on with these compose files."""
+        # docker compose's own, before any command of it.
+        self.options = ["--project-name", self.project]
+        self.options += [part for file in files for part in ("--file", str(file))]
 
     def compose(self, *arguments: str, said: str | None = None) -> str:
         """`docker compose …`; returns what it printed."""
@@ -72,11 +76,11 @@ class Stack:
             person.client.close()
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
 
-    def add_people(self, *names: str) -> None:
+    def add_people(self, *names: str, service: str = "web") -> None:
         """Make an account for each, at mail.example with PASSWORD."""
         for name in names:
             self.compose(
-                *("exec", "-T", "web", "mailapp", "user", "add", f"{name}@mail.example"),
+                *("exec", "-T", service, "mailapp", "user", "add", f"{name}@mail.example"),
                 *("--name", name.title(), "--password-stdin"),
                 said=PASSWORD,
             )
