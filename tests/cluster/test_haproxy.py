@@ -10,21 +10,21 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from mailapp.settings import Settings
+from tests.cluster import balancers
 from tests.cluster.parts import PASSWORD
 from tests.cluster.stack import Stack, eventually, running
-from tests.people import Attached
-
-FILES = ("docker-compose.yml", "deploy/haproxy/compose.yml")
+from tests.people import Attached, Person
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """The stack with three instances behind HAProxy, and alice and bob."""
-    with running(Stack(FILES), people=("alice", "bob")) as stack:
+    with running(Stack(balancers.HAPROXY), people=("alice", "bob")) as stack:
         yield stack
 
 
@@ -160,6 +160,42 @@ def test_the_scale_is_followed_without_a_reload(stack: Stack) -> None:
     stack.up(instances=3)
     assert eventually(lambda: up(stack) == 3, seconds=10)
     assert set(visitor.statuses) == {200}
+
+
+def test_nobody_sees_a_failed_page_and_haproxy_sends_nobody_to_one_that_hangs(stack: Stack) -> None:
+    with balancers.nginx_beside(stack) as nginx:
+        costs = balancers.measure(stack, nginx, "hung")
+
+    assert [cost.failed for cost in costs.values()] == [0, 0]
+    # HAProxy leaves it out after two checks, and who had come before is answered by another one;
+    # nginx tries it again, at a visitor's expense, for as long as it hangs.
+    assert costs["HAProxy"].until < balancers.AWAY - 6
+    assert costs["nginx"].until > balancers.AWAY - 4
+
+
+def test_a_send_to_an_instance_that_hangs_is_sent_by_another_once(stack: Stack) -> None:
+    alice, writers = stack.person("alice"), [stack.person("bob") for _ in range(6)]
+    subjects = {writer: f"while one hangs {uuid.uuid4()}" for writer in writers}
+    for writer in writers:
+        writer.visit("/")
+        writer.follow("Compose")
+        writer.served_by.clear()
+
+    def send(writer: Person) -> None:
+        writer.press("Send", {"To": "alice@mail.example", "Subject": subjects[writer]})
+
+    hung = stack.compose("ps", "--quiet", "web").split()[0]
+    stack.docker("pause", hung)
+    try:
+        with ThreadPoolExecutor(len(writers)) as pool:
+            list(pool.map(send, writers))
+    finally:
+        stack.docker("unpause", hung)
+
+    assert {status for writer in writers for status in writer.statuses} <= {200, 302, 303}
+    assert hung[:12] not in {name for writer in writers for name in writer.served_by}
+    received = alice.subjects()
+    assert [received.count(subject) for subject in subjects.values()] == [1] * len(writers)
 
 
 def test_where_no_instance_can_serve_people_are_told_so_and_it_ends_by_itself(stack: Stack) -> None:
