@@ -40,7 +40,7 @@ def up(stack: Stack) -> int:
     """How many instances HAProxy sends requests to."""
     rows = csv.DictReader(inside(stack, "/;csv").removeprefix("# ").splitlines())
     return sum(
-        row["pxname"] == "mailapp" and row["svname"] != "BACKEND" and row["status"].startswith("UP")
+        row["pxname"] == "mailapp" and row["svname"][:3] == "web" and row["status"][:2] == "UP"
         for row in rows
     )
 
@@ -198,18 +198,18 @@ def test_a_send_to_an_instance_that_hangs_is_sent_by_another_once(stack: Stack) 
     assert [received.count(subject) for subject in subjects.values()] == [1] * len(writers)
 
 
-def test_where_no_instance_can_serve_people_are_told_so_and_it_ends_by_itself(stack: Stack) -> None:
+def test_where_no_instance_looks_well_they_are_asked_all_the_same(stack: Stack) -> None:
     stack.compose("pause", "redis")
     try:
         assert eventually(lambda: up(stack) == 0, seconds=20)
-        told = stack.person().client.get("/mail/inbox")
+        told = stack.person().client.get("/signup")
     finally:
         stack.compose("unpause", "redis")
 
+    # An instance's own page, which gives people back what they typed.
     assert told.status_code == 503
     assert told.headers["Retry-After"] == "5"
-    assert told.headers["X-Request-ID"]
-    assert "<title>Nobody answers just now" in told.text
+    assert told.headers["X-Served-By"] in stack.webs()
     assert eventually(lambda: up(stack) == 3, seconds=10)
 
 
@@ -221,3 +221,16 @@ def test_without_the_store_the_instances_go_on_serving(stack: Stack) -> None:
         stack.person("alice")
     finally:
         stack.compose("unpause", "silo")
+
+
+def test_where_there_is_no_instance_people_are_told_so_and_it_ends_by_itself(stack: Stack) -> None:
+    visitor = stack.person()
+    stack.compose("kill", "web")
+    told = visitor.client.get("/mail/inbox")
+    stack.up()
+
+    assert told.status_code == 503
+    assert told.headers["Retry-After"] == "5"
+    assert told.headers["X-Request-ID"]
+    assert "<title>Nobody answers just now" in told.text
+    assert eventually(lambda: up(stack) == 3, seconds=10)
