@@ -11,7 +11,9 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--build-deps-for editable --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
-.PHONY: help run install test lint browser cluster certificate compose-test stage stages-test rollout-test observability-test faults tiers-test load bench docs lock clean
+.PHONY: help run install test lint browser cluster certificate compose-test stage stages-test \
+	rollout-test observability-test balancers-test balancers faults tiers-test load bench docs lock \
+	clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -34,7 +36,8 @@ install: .venv/dev.txt ## what developing needs, real servers among it
 test: install ## units, both databases, both stores; real servers, no Docker, no browser
 	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py \
 		--ignore tests/cluster/test_rollout.py --ignore tests/cluster/test_stages.py \
-		--ignore tests/cluster/test_observability.py --ignore tests/cluster/test_tiers.py $(PYTEST_ARGS)
+		--ignore tests/cluster/test_observability.py --ignore tests/cluster/test_tiers.py \
+		--ignore tests/cluster/test_haproxy.py --ignore tests/cluster/test_l4.py $(PYTEST_ARGS)
 
 lint: install ## ruff and strict types
 	.venv/bin/ruff check .
@@ -52,6 +55,12 @@ rollout-test: install ## deploy/rollout and more and fewer instances, under load
 
 observability-test: install ## Prometheus and its dashboard beside the compose stack; needs Docker
 	.venv/bin/pytest tests/cluster/test_observability.py $(PYTEST_ARGS)
+
+balancers-test: install ## HAProxy and nginx L4 in front of the stack; needs Docker
+	.venv/bin/pytest tests/cluster/test_haproxy.py tests/cluster/test_l4.py $(PYTEST_ARGS)
+
+balancers: install ## what failing instances cost behind nginx and HAProxy; needs Docker and root
+	.venv/bin/python -m tests.cluster.balancers --record
 
 faults: install ## each part killed, stopped, hung, cut off, restarted under load; needs Docker and root
 	.venv/bin/python -m tests.cluster.faults --cases "$(CASES)" $(if $(RECORD),--record) \

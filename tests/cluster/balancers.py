@@ -2,7 +2,7 @@
 
 nginx learns of a fault from visitors' requests (passive checks), HAProxy asks every second (active
 checks). Both stand in front of the same three instances here, so that the same fault meets both.
-`python -m tests.cluster.balancers` prints the table in deploy/balancers.md; `--record` writes it.
+`make balancers` writes the table in deploy/balancers.md.
 """
 
 from __future__ import annotations
