@@ -153,7 +153,7 @@ FAULTS: Mapping[str, Callable[[Stack, str], None]] = {
 def nginx_beside(stack: Stack) -> Iterator[str]:
     """nginx on a port of its own, before the same instances as HAProxy in this stack; its URL."""
     beside = Stack()
-    beside.project = stack.project
+    beside.options = ["--project-name", stack.project]
     beside.compose("up", "--detach", "--wait", "--no-recreate", "--no-deps", "nginx")
     try:
         yield beside.url
