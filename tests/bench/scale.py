@@ -9,7 +9,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import median
+from typing import Self
 
 from tests.bench import load, mailboxes
 from tests.bench.figures import Figure
@@ -66,7 +68,7 @@ def measure() -> list[Figure]:
         inbox = load.get("/mail/inbox", cookie)
         _rate(stack, inbox, instances=1, seconds=WARM_UP)
         direct, through = _latency(stack, inbox)
-        handed, streamed = _bytes_per_cpu_second(stack, file)
+        handed, streamed = _downloads(stack, file)
         one = _rate(stack, inbox, instances=1, seconds=SECONDS)
         stack.up(instances=3)
         _rate(stack, inbox, instances=3, seconds=WARM_UP)
@@ -86,10 +88,11 @@ def measure() -> list[Figure]:
         ),
         Figure(
             "download by X-Accel-Redirect: bytes per CPU second, of streamed",
-            handed / streamed,
+            streamed.together / handed.together,
             least=3,
-            note=f"{handed / 1e6:.0f} MB of {streamed / 1e6:.0f} MB",
+            note=f"{handed} of {streamed}",
         ),
+        Figure("the same, of the instance's alone", streamed.web / handed.web),
     ]
 
 
@@ -136,9 +139,9 @@ def _latency(stack: Stack, request: bytes) -> tuple[float, float]:
     return direct, through
 
 
-def _bytes_per_cpu_second(stack: Stack, request: bytes) -> tuple[float, float]:
-    """(handed over to nginx, streamed by the application) through nginx: the bytes of a download
-    for each second of CPU time of the instance's and nginx's processes together, in turn.
+def _downloads(stack: Stack, request: bytes) -> tuple[_Cost, _Cost]:
+    """(handed over to nginx, streamed by the application): what the same downloads through nginx
+    cost, in turn.
 
     What the store takes is left out; it sends the same in both.
     """
@@ -149,33 +152,50 @@ def _bytes_per_cpu_second(stack: Stack, request: bytes) -> tuple[float, float]:
     asked.close()
     if b"X-Accel-Redirect" not in head:
         raise RuntimeError(f"not handed over: {head!r}")
-    spent = {request: 0.0, streamed: 0.0}
+    spent = {request: _Cost(0, 0), streamed: _Cost(0, 0)}
     through = load.Connection(stack.port)
     for _ in range(ROUNDS):
-        for way in spent:
-            before = _cpu_seconds(stack)
+        for way, cost in spent.items():
+            before = _Cost.until_now(stack)
             for _ in range(DOWNLOADS):
                 status, read = through.download(way)
                 if status != 200 or read != SIZE:
                     raise RuntimeError(f"status {status}, {read} of {SIZE} bytes")
-            spent[way] += _cpu_seconds(stack) - before
+            now = _Cost.until_now(stack)
+            spent[way] = _Cost(
+                cost.nginx + now.nginx - before.nginx, cost.web + now.web - before.web
+            )
     through.close()
-    sent = ROUNDS * DOWNLOADS * SIZE
-    return sent / spent[request], sent / spent[streamed]
+    return spent[request], spent[streamed]
 
 
-def _cpu_seconds(stack: Stack) -> float:
-    """What the processes of nginx and of the instance have used; health checks, which are over
-    each time, not among it."""
-    ticks = 0
-    for service in ("nginx", "web"):
-        for line in stack.compose(
-            "exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/stat"
-        ).splitlines():
-            # See tests.bench.stage.cpu_seconds.
-            fields = line.rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+@dataclass(frozen=True)
+class _Cost:
+    """Seconds of CPU time of nginx's processes and of the instance's; health checks, which are
+    over each time, not among them."""
+
+    nginx: float
+    web: float
+
+    @classmethod
+    def until_now(cls, stack: Stack) -> Self:
+        """Since they were started."""
+        return cls(*(cls._of(stack, service) for service in ("nginx", "web")))
+
+    @staticmethod
+    def _of(stack: Stack, service: str) -> float:
+        command = ("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/stat")
+        # See tests.bench.stage.cpu_seconds.
+        fields = [line.rpartition(")")[2].split() for line in stack.compose(*command).splitlines()]
+        return sum(int(of[11]) + int(of[12]) for of in fields) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def together(self) -> float:
+        return self.nginx + self.web
+
+    def __str__(self) -> str:
+        sent = ROUNDS * DOWNLOADS * SIZE / 1e6
+        return f"{sent / self.together:.0f} MB (nginx {self.nginx:.2f} s, web {self.web:.2f} s)"
 
 
 def _direct_port(stack: Stack) -> int:
