@@ -159,6 +159,7 @@ def nginx_beside(stack: Stack) -> Iterator[str]:
         yield beside.url
     finally:
         beside.compose("rm", "--force", "--stop", "nginx")
+        stack.docker("volume", "rm", f"{stack.project}_static")  # nginx's own
 
 
 def measure(stack: Stack, nginx: str, fault: str) -> dict[str, Cost]:
