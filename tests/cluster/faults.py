@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=REPOSITORY / "build" / "faults.json")
     parser.add_argument("--record", action="store_true", help=f"write it to {RECORD.name}")
     asked = parser.parse_args()
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
     cases: list[dict[str, Any]] = []
     complaints: list[str] = []
     stack = Stack(environment={"LOGIN_TRIES_ADDRESS": "100000"})
@@ -186,14 +187,13 @@ def main() -> None:
             cases.append(case)
             complaints += [f"{part} {fault}: {why}" for why in broken(case)]
             print(f"{part} {fault} ({time.monotonic() - began:.0f} s): {case}", flush=True)
+            asked.json.write_text(json.dumps(cases, indent=1) + "\n")
+            if asked.record and not broken(case):
+                RECORD.write_text(with_cases(RECORD.read_text(), [case]))
         load.close()
     finally:
         stack.down()
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps(cases, indent=1) + "\n")
     print(f"\n{table(rows_of(cases))}")
-    if asked.record:
-        RECORD.write_text(with_cases(RECORD.read_text(), (one for one in cases if not broken(one))))
     complaints += differences(RECORD.read_text(), cases)
     for complaint in [*load.complaints[:10], *complaints]:
         print(complaint)
