@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,11 +14,13 @@ from flask import Flask, current_app
 from limits import RateLimitItemPerSecond
 from limits.storage import RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
+from redis.exceptions import RedisError
 from sqlalchemy import Connection, String, case, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mailapp.database import Base, UtcDateTime, insert_or_update, now, read, write
+from mailapp.errors import is_database_away
 from mailapp.redis import redis_client
 from mailapp.settings import Settings
 
@@ -58,6 +62,22 @@ def take(limit: Limit, subject: str) -> int | None:
 def give_back(limit: Limit, subject: str) -> None:
     """Un-count one try."""
     _limiter().hit(_item(limit), limit.name, _key(subject), cost=-1)
+
+
+@contextmanager
+def if_judged(*tries: tuple[Limit, str]) -> Iterator[None]:
+    """Give tries back where the database was away, so that nobody judged what was tried.
+
+    Who goes on trying to log in while it is away would else be locked out when it is back.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_database_away(error):
+            with suppress(RedisError, SQLAlchemyError):
+                for limit, subject in tries:
+                    give_back(limit, subject)
+        raise
 
 
 def forget(limit: Limit, subject: str) -> None:

@@ -56,7 +56,8 @@ def log_in() -> str | AnyResponse:
             error=f"Too many failed tries. Please wait {_duration(wait)} and try again.",
         )
         return make_response(page, 429, {"Retry-After": str(wait)})
-    found = services.authenticate(email, password)
+    with limits.if_judged((by_account, subject), (by_address, address)):
+        found = services.authenticate(email, password)
     if found is None:
         page = _login_page(email=email, next=after, error="The email or the password is wrong.")
         return make_response(page, 401)
@@ -89,16 +90,18 @@ def sign_up() -> str | AnyResponse:
         return make_response(_signup_page({"form": _STALE}), 400)
     settings = current_settings()
     limit = Limit("sign-up-from", settings.login_tries_address, settings.login_window)
-    wait = limits.take(limit, limits.network_of(request.remote_addr or ""))
+    address = limits.network_of(request.remote_addr or "")
+    wait = limits.take(limit, address)
     if wait is not None:
         page = _signup_page({"form": f"Too many tries. Please wait {_duration(wait)}."})
         return make_response(page, 429, {"Retry-After": str(wait)})
     try:
-        account_id = services.create(
-            request.form.get("email", ""),
-            request.form.get("name", ""),
-            request.form.get("password", ""),
-        )
+        with limits.if_judged((limit, address)):
+            account_id = services.create(
+                request.form.get("email", ""),
+                request.form.get("name", ""),
+                request.form.get("password", ""),
+            )
     except services.Refused as error:
         return make_response(_signup_page({error.field: str(error)}), 422)
     sessions.start(account_id, 0)
@@ -123,11 +126,12 @@ def change_password() -> str | AnyResponse:
         page = _settings_page({"current_password": f"Too many tries. Wait {_duration(wait)}."})
         return make_response(page, 429, {"Retry-After": str(wait)})
     try:
-        epoch = services.change_password(
-            frame.account.id,
-            request.form.get("current_password", ""),
-            request.form.get("new_password", ""),
-        )
+        with limits.if_judged((limit, str(frame.account.id))):
+            epoch = services.change_password(
+                frame.account.id,
+                request.form.get("current_password", ""),
+                request.form.get("new_password", ""),
+            )
     except services.Refused as error:
         return make_response(_settings_page({error.field: str(error)}), 422)
     limits.forget(limit, str(frame.account.id))

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
 
+import httpx
 import pytest
 
 from deploy.topology import Server, Web
 from mailapp.health.probes import FRESH, PATIENCE
 from tests.people import Attached, Person
-from tests.services.house import Answer, House, Letter, all_at_once, get
+from tests.services.house import PASSWORD, Answer, House, Letter, all_at_once, get
 
 PARTS = ("database", "redis", "attachments")
 WAYS = ("stopped", "killed", "hung")
@@ -231,6 +232,24 @@ def test_a_restart_that_nobody_waited_through_costs_nobody_anything(
     assert bob.subjects().count(letter.subject) == 1
     bob.open(letter.subject)
     assert bob.download("large.bin") == LARGE
+
+
+def test_tries_to_log_in_while_the_database_is_away_do_not_count(house: House) -> None:
+    with httpx.Client(base_url=house.webs[0].url, timeout=20) as client:
+        browser = Person(client)
+        browser.visit("/login")
+        form, typed = browser.page, {"Email": "alice", "Password": PASSWORD}
+        _take_away(house.database, "stopped")
+        try:
+            for _ in range(12):  # LOGIN_TRIES_ACCOUNT is 10
+                browser.press("Log in", typed)
+                assert browser.response.status_code == 503
+                browser.page = form  # the browser's button to go back
+        finally:
+            _bring_back(house, house.database, "stopped")
+
+        browser.press("Log in", typed)
+        assert browser.logged_in, browser.text
 
 
 @pytest.fixture
