@@ -71,7 +71,8 @@ class Container:
 
     def hung(self) -> None:
         """None of its processes gets the processor, while the kernel still answers for them."""
-        self._docker("pause")
+        # The kernel may not get all of them to stand still at the first try.
+        self._until(lambda: self._tried("pause", self._id), "Docker could not pause it")
         try:
             time.sleep(AWAY)
         finally:
@@ -102,11 +103,7 @@ class Container:
         kind, *check = self._inspect("{{json .Config.Healthcheck.Test}}")
         command = ["sh", "-c", *check] if kind == "CMD-SHELL" else check
 
-        def answers() -> bool:
-            ran = subprocess.run(["docker", "exec", self._id, *command], capture_output=True)
-            return ran.returncode == 0
-
-        self._until(answers, "it did not answer")
+        self._until(lambda: self._tried("exec", self._id, *command), "it did not answer")
 
     def _until(self, happens: Callable[[], bool], otherwise: str) -> None:
         deadline = time.monotonic() + RETURN_WITHIN
@@ -120,6 +117,10 @@ class Container:
 
     def _inspect(self, what: str) -> Any:
         return json.loads(self._stack.docker("inspect", "--format", what, self._id))
+
+    @staticmethod
+    def _tried(*command: str) -> bool:
+        return subprocess.run(["docker", *command], capture_output=True).returncode == 0
 
     def _docker(self, command: str) -> None:
         self._stack.docker(command, self._id)
@@ -187,6 +188,9 @@ def main() -> None:
             cases.append(case)
             complaints += [f"{part} {fault}: {why}" for why in broken(case)]
             print(f"{part} {fault} ({time.monotonic() - began:.0f} s): {case}", flush=True)
+            for complaint in load.complaints:
+                print(f"  {complaint}", flush=True)
+            load.complaints.clear()
             asked.json.write_text(json.dumps(cases, indent=1) + "\n")
             if asked.record and not broken(case):
                 RECORD.write_text(with_cases(RECORD.read_text(), [case]))
@@ -195,7 +199,7 @@ def main() -> None:
         stack.down()
     print(f"\n{table(rows_of(cases))}")
     complaints += differences(RECORD.read_text(), cases)
-    for complaint in [*load.complaints[:10], *complaints]:
+    for complaint in complaints:
         print(complaint)
     sys.exit(1 if complaints else 0)
 
