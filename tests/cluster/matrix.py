@@ -37,9 +37,10 @@ NOTHING = Seen()
 # A part that is away for seconds is noticed by someone of twenty; one that is back at once perhaps.
 AWAY_PART = Seen(must=frozenset({CLEAN}))
 BACK_AT_ONCE = Seen(may=frozenset({CLEAN}))
-# The one door: who comes while it is shut stands outside.
-SHUT = Seen(must=frozenset({REFUSED}), may=frozenset({BROKEN}))
-SHUT_FOR_A_MOMENT = Seen(may=frozenset({REFUSED, BROKEN}))
+# The one door: who comes while it is shut stands outside. For some milliseconds after its start it
+# doesn't know yet where the instances are.
+SHUT = Seen(must=frozenset({REFUSED}), may=frozenset({BROKEN, "502"}))
+SHUT_FOR_A_MOMENT = Seen(may=frozenset({REFUSED, BROKEN, "502"}))
 # One of three that is silent keeps whoever is sent to it waiting until nginx asks another.
 STUCK = Seen(must=frozenset({LATE}))
 

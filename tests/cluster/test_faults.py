@@ -9,9 +9,13 @@ import pytest
 from tests.cluster.faults import FAULTS, chosen
 from tests.cluster.matrix import (
     EXPECTED,
+    PROMISES,
+    RECORD,
     broken,
     differences,
+    every_case,
     promises,
+    rows,
     with_cases,
 )
 
@@ -75,6 +79,15 @@ def test_a_case_recorded_again_leaves_the_others() -> None:
     again = with_cases(text, [GOOD | {"requests": 7}])
 
     assert again == text.replace("| 500 |", "| 7 |", 2).replace("| 7 |", "| 500 |", 1)
+
+
+def test_the_recorded_table_has_every_case_and_all_are_well() -> None:
+    recorded = rows(RECORD.read_text())
+
+    assert list(recorded) == every_case()
+    for (part, fault), row in recorded.items():
+        expected = [part, fault, str(EXPECTED[part][fault]), "yes", "0", "0", "0"]
+        assert row[: len(PROMISES)] == expected
 
 
 def test_every_fault_is_done_to_every_part() -> None:
