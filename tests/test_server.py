@@ -239,14 +239,14 @@ def test_every_line_of_the_server_is_json_and_names_the_instance(start: Start) -
 
 
 def test_draining_is_said_by_every_worker_at_once(start: Start) -> None:
-    instance = start(WEB_WORKERS="3", DRAIN_SECONDS="4").wait_until_up()
+    instance = start(WEB_WORKERS="3", DRAIN_SECONDS="8").wait_until_up()
     instance.tell(signal.SIGTERM)
     draining_now(instance)
     # At once, because of workers that are all idle the same one may answer again and again.
     with ThreadPoolExecutor(12) as pool:
         busy = [pool.submit(instance.get, "/slow/0.3") for _ in range(4)]
-        pids = set(pool.map(lambda _: instance.get("/pid").text, range(60)))
-        said = list(pool.map(lambda _: instance.get("/healthz"), range(60)))
+        pids = set(pool.map(lambda _: instance.get("/pid").text, range(30)))
+        said = list(pool.map(lambda _: instance.get("/healthz"), range(30)))
         assert all(answer.result().is_success for answer in busy)
 
     assert {(answer.status_code, answer.json()["status"]) for answer in said} == {(503, "draining")}
