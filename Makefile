@@ -34,10 +34,7 @@ certificate: ## a local one for deploy/tls.yml (NAMES="localhost 127.0.0.1 ::1")
 install: .venv/dev.txt ## what developing needs, real servers among it
 
 test: install ## units, both databases, both stores; real servers, no Docker, no browser
-	.venv/bin/pytest --ignore tests/browser --ignore tests/cluster/test_compose.py \
-		--ignore tests/cluster/test_rollout.py --ignore tests/cluster/test_stages.py \
-		--ignore tests/cluster/test_observability.py --ignore tests/cluster/test_tiers.py \
-		--ignore tests/cluster/test_haproxy.py --ignore tests/cluster/test_l4.py $(PYTEST_ARGS)
+	.venv/bin/pytest -m "not containers" --ignore tests/browser $(PYTEST_ARGS)
 
 lint: install ## ruff and strict types
 	.venv/bin/ruff check .

@@ -20,6 +20,8 @@ from tests.cluster.parts import PASSWORD
 from tests.cluster.stack import Stack, eventually, running
 from tests.people import Attached, Person
 
+pytestmark = pytest.mark.containers
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:

@@ -12,6 +12,8 @@ import pytest
 from tests.cluster.parts import PASSWORD
 from tests.cluster.stack import Stack, eventually, running
 
+pytestmark = pytest.mark.containers
+
 FILES = ("docker-compose.yml", "deploy/l4.yml")
 
 

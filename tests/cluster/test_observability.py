@@ -13,6 +13,8 @@ from deploy.topology import REPOSITORY, free_port
 from tests.cluster.stack import Stack, eventually, running
 from tests.people import Attached
 
+pytestmark = pytest.mark.containers
+
 DASHBOARD = REPOSITORY / "deploy" / "observability" / "grafana" / "dashboards" / "mailapp.json"
 PORT = free_port()
 

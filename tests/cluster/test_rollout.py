@@ -17,6 +17,8 @@ from tests.cluster.ledger import LATE, figures, harm
 from tests.cluster.load import Load
 from tests.cluster.stack import IMAGE, Stack, eventually, running
 
+pytestmark = pytest.mark.containers
+
 # A name of its own: it comes to mean broken images too.
 ROLLED = f"{IMAGE}-rollout"
 ROLLOUT = REPOSITORY / "deploy" / "rollout"

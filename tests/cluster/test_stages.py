@@ -16,6 +16,8 @@ from tests.stages import sessions
 from tests.stages.attachments import COMPOSE as ATTACHMENTS
 from tests.stages.scene import LEFT, NotSeen, Scene, standing
 
+pytestmark = pytest.mark.containers
+
 # What each must have printed, beside ending with 0, its lines joined.
 PRINTED = {
     1: ["web answered 10, none of 10 failed", r"all 10 failed \(connection refused 10 times\)"],

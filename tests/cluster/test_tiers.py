@@ -15,6 +15,8 @@ from tests.cluster.ledger import CLEAN, LATE, Verdict
 from tests.cluster.load import Load
 from tests.cluster.stack import Stack, eventually, running
 
+pytestmark = pytest.mark.containers
+
 PEOPLE = 8
 
 # Of the network's address: not the one of a stack that stands.
