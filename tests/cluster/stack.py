@@ -74,7 +74,7 @@ class Stack:
         """Remove it, with everything that it kept."""
         for person in self.people:
             person.client.close()
-        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "2")
 
     def add_people(self, *names: str, service: str = "web") -> None:
         """Make an account for each, at mail.example with PASSWORD."""
