@@ -38,18 +38,21 @@ def post_head(path: str, cookie: str, content_type: str, length: int) -> bytes:
 
 def drive(
     port: int, requests: Iterator[bytes], *, connections: int, seconds: float
-) -> tuple[int, float]:
-    """Send one request after the other on each connection: (answers, seconds they took).
+) -> tuple[list[float], float]:
+    """Send one request after the other on each connection: (seconds of each answer, and of all).
 
     RuntimeError for an answer that is not 200.
     """
     selector = selectors.DefaultSelector()
+    asked_at: dict[socket.socket, float] = {}
     for _ in range(connections):
         opened = socket.create_connection(("127.0.0.1", port))
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(opened, selectors.EVENT_READ, bytearray())
         opened.sendall(next(requests))
-    answers, started = 0, time.perf_counter()
+        asked_at[opened] = time.perf_counter()
+    answers: list[float] = []
+    started = time.perf_counter()
     deadline, open_connections = started + seconds, connections
     while open_connections:
         for key, _ in selector.select():
@@ -58,10 +61,12 @@ def drive(
             received += client.recv(CHUNK)
             if not _is_whole(received):
                 continue
-            answers += 1
+            answered_at = time.perf_counter()
+            answers.append(answered_at - asked_at[client])
             received.clear()
-            if time.perf_counter() < deadline:
+            if answered_at < deadline:
                 client.sendall(next(requests))
+                asked_at[client] = time.perf_counter()
             else:
                 selector.unregister(client)
                 client.close()

@@ -46,11 +46,11 @@ class _Series:
         answers, took = load.drive(
             self.web.port, self.requests, connections=CONNECTIONS, seconds=seconds
         )
-        self.rates.append(answers / took)
-        self.costs.append((cpu_seconds(self.web) - before) / answers)
+        self.rates.append(len(answers) / took)
+        self.costs.append((cpu_seconds(self.web) - before) / len(answers))
         before = cpu_seconds(self.web)
         answers, _ = load.drive(self.web.port, self.requests, connections=1, seconds=seconds / 2)
-        self.costs_alone.append((cpu_seconds(self.web) - before) / answers)
+        self.costs_alone.append((cpu_seconds(self.web) - before) / len(answers))
 
     @property
     def rate(self) -> float:
