@@ -42,7 +42,7 @@ BACK_AT_ONCE = Seen(may=frozenset({CLEAN}))
 SHUT = Seen(must=frozenset({REFUSED}), may=frozenset({BROKEN, "502"}))
 SHUT_FOR_A_MOMENT = Seen(may=frozenset({REFUSED, BROKEN, "502"}))
 # One of three that is silent keeps whoever is sent to it waiting until nginx asks another.
-STUCK = Seen(must=frozenset({LATE}))
+STUCK = Seen(may=frozenset({LATE}))
 
 EXPECTED: Mapping[str, Mapping[str, Seen]] = {
     "web": {
@@ -66,7 +66,7 @@ EXPECTED: Mapping[str, Mapping[str, Seen]] = {
         "killed": SHUT_FOR_A_MOMENT,
         "stopped": SHUT,
         # What has been sent is answered when it goes on, or too late for a person's patience.
-        "hung": Seen(must=frozenset({LATE}), may=frozenset({SILENT})),
+        "hung": Seen(may=frozenset({LATE, SILENT})),
         "cut off": Seen(must=frozenset({SILENT}), may=frozenset({LATE})),
         "restarted": SHUT_FOR_A_MOMENT,
     },
@@ -145,6 +145,14 @@ def table(found: Mapping[Case, list[str]]) -> str:
 def rows_of(cases: Iterable[Mapping[str, Any]]) -> dict[Case, list[str]]:
     """Cases as rows."""
     return {(case["part"], case["fault"]): [*promises(case), *varying(case)] for case in cases}
+
+
+def grid() -> str:
+    """What people see of every fault, as a small table in Markdown: the one in README.md."""
+    faults = list(next(iter(EXPECTED.values())))
+    lines = [["", *faults], ["---"] * (len(faults) + 1)]
+    lines += [[f"`{part}`", *map(str, seen.values())] for part, seen in EXPECTED.items()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def with_cases(text: str, cases: Iterable[Mapping[str, Any]]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deploy.topology import REPOSITORY
 from tests.cluster.faults import FAULTS, chosen
 from tests.cluster.matrix import (
     EXPECTED,
@@ -14,6 +15,7 @@ from tests.cluster.matrix import (
     broken,
     differences,
     every_case,
+    grid,
     promises,
     rows,
     with_cases,
@@ -104,3 +106,7 @@ def test_cases_are_chosen_by_part_or_by_part_and_fault() -> None:
 def test_a_row_says_what_was_expected_where_that_was_seen() -> None:
     assert promises(GOOD)[2] == "503"
     assert promises(GOOD | {"failures": {"503": 1, "late": 2}})[2] == "503, late"
+
+
+def test_the_readme_shows_what_people_see() -> None:
+    assert grid() in (REPOSITORY / "README.md").read_text()
