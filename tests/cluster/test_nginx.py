@@ -10,11 +10,12 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
-from deploy.topology import REPOSITORY
+from deploy.topology import HOST, REPOSITORY, Nginx, free_port, running
 from mailapp.settings import Settings
 from mailapp.templating import StaticFiles
 from tests.cluster.parts import PASSWORD, Cluster
@@ -178,6 +179,18 @@ def test_an_instance_that_dies_costs_no_page_and_no_message(cluster: Cluster) ->
     assert {status for reader in readers for status in reader.statuses} <= {200, 302, 303}
     received = alice.subjects()
     assert [received.count(subject) for subject in subjects] == [1] * len(subjects)
+
+
+def test_one_that_serves_is_found_among_many_that_are_gone(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    gone = [f"{HOST}:{free_port()}" for _ in range(8)]
+    nginx = Nginx(tmp_path / "nginx", [*gone, cluster.webs[0].address])
+
+    with running(nginx):
+        answers = [httpx.get(f"{nginx.url}/login") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
 
 
 def test_a_rolling_restart_fails_no_request(cluster: Cluster) -> None:
