@@ -101,7 +101,11 @@ class Keeper:
             logger.warning("the companion (pid %s) has ended; starting another", self._pid)
         self._forked_at = time.monotonic()
         parent = os.getpid()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError as error:  # no memory, no room for a process: the workers serve on without
+            logger.warning("the companion can't be started: %s", error.strerror)
+            return
         if self._pid:
             return
         try:
