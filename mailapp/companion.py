@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -152,6 +153,8 @@ class Keeper:
             threading.Thread(target=server.serve_forever, daemon=True).start()
         while os.getppid() == parent:
             time.sleep(LOOK_EVERY)
+        # Killed, it could not do so itself, and what is in memory would stay there until a reboot.
+        shutil.rmtree(self._companion.figures, ignore_errors=True)
 
 
 def _repeat(seconds: float, task: Callable[[], None]) -> None:

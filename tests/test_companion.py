@@ -38,6 +38,13 @@ def answers(instance: Instance) -> bool:
         return False
 
 
+def figures(instance: Instance) -> Path:
+    """The folder that the workers count in, once one of them has answered."""
+    maps = " ".join(Path(f"/proc/{pid}/maps").read_text() for pid in instance.workers())
+    (folder,) = {Path(part).parent for part in maps.split() if "mailapp-metrics-" in part}
+    return folder
+
+
 def test_it_says_how_many_workers_there_are_and_of_which_version(start: Start) -> None:
     instance = start(WEB_WORKERS="3").wait_until_up()
 
@@ -113,14 +120,17 @@ def test_it_goes_on_through_the_drain_and_ends_with_the_instance(start: Start) -
     assert gone(companion)
 
 
-def test_it_ends_with_a_parent_that_was_killed(start: Start) -> None:
+def test_it_ends_with_a_parent_that_was_killed_and_leaves_nothing_in_memory(start: Start) -> None:
     instance = start().wait_until_up()
     assert within(5, lambda: answers(instance))
     (companion,) = instance.companions()
+    folder = figures(instance)
+    assert folder.is_dir()
     instance.process.kill()
     instance.process.wait()
 
     assert within(5, lambda: gone(companion))
+    assert not folder.exists()
 
 
 def test_it_does_not_hold_the_public_port(start: Start) -> None:
