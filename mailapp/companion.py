@@ -187,6 +187,9 @@ class _Server(ThreadingHTTPServer):
         self.socket = listener
         self.pages = pages
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        logger.warning("a question on METRICS_PORT was not answered", exc_info=True)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server

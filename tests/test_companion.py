@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from mailapp import __version__
-from mailapp.companion import _repeat
+from mailapp.companion import _repeat, _Server
 from tests.scraping import Scrape, within
 from tests.test_server import Instance, Start, draining_now
 from tests.test_server import start as start  # the fixture
@@ -157,3 +158,22 @@ def test_a_task_that_takes_longer_than_its_period_is_called_again() -> None:
     with pytest.raises(SystemExit):
         _repeat(0.001, task)
     assert calls == 5
+
+
+def test_a_page_that_fails_is_told_in_the_log_and_not_past_it(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> tuple[str, bytes]:
+        raise ValueError("torn file")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = _Server(listener, {"/metrics": fail})
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(f"http://127.0.0.1:{listener.getsockname()[1]}/metrics")
+        server.shutdown()
+
+    (record,) = caplog.records
+    assert record.name == "mailapp.companion"
+    assert "torn file" in caplog.text
+    assert capsys.readouterr().err == ""
