@@ -159,6 +159,18 @@ def test_an_interrupt_leaves_the_old_ones(stack: Stack, load: Load) -> None:
     assert not left_over(stack)
 
 
+def test_one_that_was_stopped_is_not_taken_for_a_new_one(stack: Stack, load: Load) -> None:
+    stopped, *others = stack.compose("ps", "--quiet", "--no-trunc", "web").split()
+    stack.docker("stop", stopped)
+    new = release(stack, "LABEL release=after-a-stop")
+
+    with nobody_notices(load):
+        ran = roll_out(stack)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert images(stack, "web") == [new] * len(others)
+
+
 def test_more_and_fewer_instances(stack: Stack, load: Load) -> None:
     release(stack, "LABEL release=third")
 
