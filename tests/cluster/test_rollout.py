@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from deploy.topology import REPOSITORY
@@ -67,6 +69,13 @@ def release(stack: Stack, instruction: str) -> str:
     return stack.docker("image", "inspect", "--format", "{{.Id}}", ROLLED).strip()
 
 
+def changed_style(words: str) -> str:
+    """What a release is made of whose style sheet ends in a comment."""
+    where = "import mailapp; print(mailapp.__path__[0])"
+    append = f'echo "/* {words} */" >> "$(python -c "{where}")/static/app.css"'
+    return f"USER root\nRUN {append}\nUSER 10001:10001"
+
+
 def roll_out(stack: Stack, **environment: str) -> subprocess.CompletedProcess[str]:
     """deploy/rollout, as an operator starts it."""
     return subprocess.run(
@@ -88,12 +97,16 @@ def images(stack: Stack, service: str) -> list[str]:
 
 def test_a_rollout_replaces_every_instance(stack: Stack, load: Load) -> None:
     before = stack.webs()
-    new = release(stack, "LABEL release=second")
+    new = release(stack, changed_style("second"))
 
     with nobody_notices(load):
         ran = roll_out(stack)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    (style,) = re.findall(r'"(/static/app\.css\?v=\w+)"', httpx.get(f"{stack.url}/login").text)
+    by_nginx = httpx.get(f"{stack.url}{style}")
+    assert "/* second */" in by_nginx.text
+    assert by_nginx.headers["X-Served-By"] not in stack.webs()
     assert not before & stack.webs()
     assert images(stack, "web") == [new] * 3
     assert images(stack, "gc") == [new]
