@@ -71,6 +71,10 @@ def servers(database_url: str) -> list[str]:
     if not all(port.isdecimal() for port in ports):
         raise ValueError("can't be read as a URL of several servers (each port must be a number)")
     hosts = str(named["host"]).split(",")
+    if len(ports) == 1:  # which is then every server's
+        ports *= len(hosts)
+    if len(ports) != len(hosts) or not all(hosts):
+        raise ValueError("can't be read as a URL of several servers (each as host:port)")
     return [
         make_conninfo(**{**named, "host": host, "port": port})
         for host, port in zip(hosts, ports, strict=True)

@@ -26,6 +26,8 @@ WRONG = {
         "postgresql://u:pw@a,b/d?target_session_attrs=any",
         "postgresql://u:pw@a:port,b/d?target_session_attrs=read-write",
         "postgresql://u:pw@a,b/d?target_session_attrs=read-write&unknown=1",
+        "postgresql://u:pw@a,/d?target_session_attrs=read-write",
+        "postgresql://u:pw@a,b/d?target_session_attrs=read-write&port=1,2,3",
     ],
     "REDIS_URL": [
         "http://h",
@@ -240,6 +242,19 @@ def test_several_database_servers_are_asked_one_by_one(tmp_path: Path) -> None:
         ("pg3", "5432"),
     ]
     assert {part["password"] for part in parts} == {"p@w"}
+
+
+def test_one_port_is_every_database_servers() -> None:
+    url = "postgresql+psycopg://a,b/d?target_session_attrs=read-write&port=5433"
+
+    assert [conninfo_to_dict(server)["port"] for server in servers(url)] == ["5433", "5433"]
+
+
+def test_it_is_said_what_is_wrong_with_a_url_of_several_servers() -> None:
+    url = "postgresql://a,b/d?target_session_attrs=read-write&port=1,2,3"
+
+    with pytest.raises(SettingsError, match="DATABASE_URL can't be read as a URL of several"):
+        Settings.from_env({"SECRET_KEY": KEY, "DATABASE_URL": url})
 
 
 def test_sentinels_are_named_with_what_they_watch_and_how_to_log_in(tmp_path: Path) -> None:
