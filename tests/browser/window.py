@@ -155,7 +155,8 @@ class Window:
             self.complaints.append(f"a request to another host: {request.url}")
 
     def _note_response(self, response: Any) -> None:
-        self.served_by[response.headers.get("x-served-by", "")] += 1
+        if "/static/" not in response.url:  # the balancer's own
+            self.served_by[response.headers.get("x-served-by", "")] += 1
 
     def _note_console(self, message: ConsoleMessage) -> None:
         # Chromium also logs every answer that is no success; tests make some on purpose.
