@@ -108,6 +108,8 @@ def new_engine(settings: Settings, timeout: float | None) -> Engine:
         connection.turnstile = turnstile
         connection.failures, connection.failures_seen = failures, seen
         connection.prepared = {}
+        # Only Query prepares: after an ALTER or DROP psycopg would deallocate all, ours too.
+        connection.prepare_threshold = None
         connection.warnings = warnings = []
         connection.add_notice_handler(lambda notice: warnings.append(notice.sqlstate))
         # statement_timeout ends a slow statement; this ends the wait for a server that is hung or

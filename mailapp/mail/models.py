@@ -20,13 +20,21 @@ class Message(Base):
     "size"}: part of the immutable content, kept with it so that opening a message is one read;
     `message_blobs` repeats which blobs they are, for the foreign key that protects them.
     `send_id` is the identity of the draft it was sent from: the same send twice is one message.
+    `html_body` is as it was written or received, and is made harmless only where it is shown.
+    `size` is in bytes: of its text, HTML and files, or of all of it as it was received.
+    `raw_blob_id` is, for received mail, its RFC 5322 text exactly as it came. `message_id` is as
+    the header says, and so not ours to keep unique.
     """
 
     __tablename__ = "messages"
-    __table_args__ = (Index(None, "created_at"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index(None, "created_at"),
+        Index(None, "raw_blob_id"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    message_id: Mapped[str] = mapped_column(Text, unique=True)
+    message_id: Mapped[str] = mapped_column(Text)
     send_id: Mapped[uuid.UUID | None] = mapped_column(unique=True)
     sender_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("accounts.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -39,6 +47,9 @@ class Message(Base):
     preview: Mapped[str] = mapped_column(Text)
     attachments: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     attachment_count: Mapped[int]
+    html_body: Mapped[str | None] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigId, server_default="0")
+    raw_blob_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("blobs.id"))
 
 
 class MessageBlob(Base):

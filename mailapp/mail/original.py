@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from email import quoprimime
+from html import unescape
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,9 @@ _NAME_BYTES = 600
 # The text of a file name in one section of its parameter, percent-encoded (RFC 2231, section 3).
 _SECTION = 54
 
+# An image of a text, in HTML as compose/markup.py writes it.
+_IMAGE = re.compile(r'"cid:([^"]*)"')
+
 Chunks = Iterator[bytes]
 
 
@@ -40,23 +44,51 @@ def text(
     body: str,
     attachments: Sequence[dict[str, Any]],
     open_blob: Callable[[dict[str, Any]], Chunks],
+    html: str | None = None,
 ) -> Chunks:
     """The message's text in chunks, lines ending in CRLF.
 
     `attachments` as a message keeps them; `open_blob` gives the bytes of one, and its errors pass
-    through. Python's `email` package reads the same headers, text and files back.
+    through. A formatted text is beside its plain one (multipart/alternative, RFC 2046, 5.1.4), the
+    images in it with it (multipart/related, RFC 2387). Python's `email` package reads the same
+    headers, texts and files back.
     """
-    head = b"".join(_header(name, _value(name, value)) for name, value in headers)
-    head += _header("MIME-Version", ["1.0"])
-    if not attachments:
-        yield head + _text_part(body)
-        return
-    boundary = _boundary(headers)
-    head += _header("Content-Type", ["multipart/mixed;", f' boundary="{boundary}"'])
-    yield head + f"\r\n--{boundary}\r\n".encode() + _text_part(body)
-    for attachment in attachments:
-        yield f"\r\n--{boundary}\r\n".encode() + _attachment_headers(attachment)
-        yield from _base64(open_blob(attachment))
+    images = [item for item in attachments if html is not None and item["disposition"] == "inline"]
+    others = [item for item in attachments if item not in images]
+    part = _text_part("plain", body)
+    if html is not None:
+        formatted = _text_part("html", _IMAGE.sub(_named_in_ascii, html))
+        if images:
+            formatted = _multipart("related", headers, [formatted, *_files(images, open_blob)])
+        part = _multipart("alternative", headers, [part, formatted])
+    if others:
+        part = _multipart("mixed", headers, [part, *_files(others, open_blob)])
+    yield b"".join(_header(name, _value(name, value)) for name, value in headers)
+    yield _header("MIME-Version", ["1.0"])
+    yield from part
+
+
+def _files(
+    items: Iterable[dict[str, Any]], open_blob: Callable[[dict[str, Any]], Chunks]
+) -> list[Chunks]:
+    return [_file(item, open_blob) for item in items]
+
+
+def _file(item: dict[str, Any], open_blob: Callable[[dict[str, Any]], Chunks]) -> Chunks:
+    yield _attachment_headers(item)
+    yield from _base64(open_blob(item))
+
+
+def _multipart(kind: str, headers: Sequence[Sequence[str]], parts: Iterable[Chunks]) -> Chunks:
+    """A part that holds others, each of them its headers and its content."""
+    boundary = _boundary(kind, headers)
+    words = [f"multipart/{kind};", f' boundary="{boundary}"']
+    if kind == "related":
+        words.insert(1, ' type="text/html";')
+    yield _header("Content-Type", words)
+    for part in parts:
+        yield f"\r\n--{boundary}\r\n".encode()
+        yield from part
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
@@ -127,14 +159,12 @@ def _in_pieces(value: str, measure: Callable[[str], int], most: int) -> Iterator
         yield piece
 
 
-def _text_part(body: str) -> bytes:
+def _text_part(kind: str, body: str) -> Chunks:
     # Never 8bit: the text may be mailed on through anything. Encoded here, not by set_content,
     # which adds a line break at the end: what is read back would not be what was written.
     text = quoprimime.body_encode(body.encode().decode("latin-1"), eol="\r\n")
-    return (
-        b'Content-Type: text/plain; charset="utf-8"\r\n'
-        b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + text.encode("ascii")
-    )
+    yield f'Content-Type: text/{kind}; charset="utf-8"\r\n'.encode()
+    yield b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + text.encode("ascii")
 
 
 def _attachment_headers(attachment: dict[str, Any]) -> bytes:
@@ -143,8 +173,23 @@ def _attachment_headers(attachment: dict[str, Any]) -> bytes:
     name = _filename(attachment["filename"])
     lines += _header("Content-Disposition", [f"{attachment['disposition']};", *name])
     if attachment["content_id"]:
-        lines += _header("Content-ID", [attachment["content_id"]])
+        lines += _header("Content-ID", [f"<{_ascii_id(attachment['content_id'].strip('<>'))}>"])
     return lines + b"\r\n"
+
+
+def _named_in_ascii(image: re.Match[str]) -> str:
+    content_id = unescape(image.group(1))
+    return image.group() if content_id.isascii() else f'"cid:{_ascii_id(content_id)}"'
+
+
+def _ascii_id(content_id: str) -> str:
+    """A Content-ID as it may be written (RFC 5322, 3.6.4): one of mail that was forwarded may not.
+
+    Not percent-encoded: who reads a `cid:` address decodes it, and would look for what it was.
+    """
+    if content_id.isascii():
+        return content_id
+    return hashlib.sha256(content_id.encode("utf-8", "replace")).hexdigest()[:40]
 
 
 def _type(content_type: str) -> list[str]:
@@ -191,7 +236,7 @@ def _lines(data: bytes) -> bytes:
     return base64.encodebytes(data).replace(b"\n", b"\r\n")
 
 
-def _boundary(headers: Sequence[Sequence[str]]) -> str:
+def _boundary(kind: str, headers: Sequence[Sequence[str]]) -> str:
     """Always the same for a message, so that its text is; '=_' can't occur in either encoding."""
-    digest = hashlib.sha256(repr(headers).encode()).hexdigest()
+    digest = hashlib.sha256(f"{kind}{headers!r}".encode()).hexdigest()
     return f"=_{digest[:40]}"

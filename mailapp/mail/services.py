@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select
 
@@ -41,6 +42,9 @@ _INSERT = Query(
             "preview",
             "attachments",
             "attachment_count",
+            "html_body",
+            "size",
+            "raw_blob_id",
         )
     )
     .returning(Message.id)
@@ -82,7 +86,10 @@ class Attached:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """Everything a message is made of, checked. Bcc is not here: it is part of no message."""
+    """Everything a message is made of, checked. Bcc is not here: it is part of no message.
+
+    What follows from that is made once, however often it is asked for.
+    """
 
     send_id: uuid.UUID
     sender_id: int
@@ -95,34 +102,127 @@ class Outgoing:
     references: str
     attachments: Sequence[Attached]
     date: datetime
+    html: str | None = None
+
+    @cached_property
+    def message_id(self) -> str:
+        """Its Message-ID, a new one."""
+        return f"<{uuid.uuid4().hex}@{self.sender.domain}>"
+
+    @cached_property
+    def headers(self) -> list[list[str]]:
+        """Its headers in order."""
+        return _headers(self)
+
+    @cached_property
+    def size_without_files(self) -> int:
+        """How much room all but its files takes."""
+        return size_of_text(self.headers, self.body, self.html)
+
+    @property
+    def size(self) -> int:
+        """How much room it takes."""
+        return self.size_without_files + sum(attached.size for attached in self.attachments)
 
 
-def create(inside: Transaction, outgoing: Outgoing) -> int:
-    """Write the message and what it refers to; its id. IntegrityError when it was sent before."""
-    message_id = f"<{uuid.uuid4().hex}@{outgoing.sender.domain}>"
-    rows = _INSERT.rows(
+@dataclass(frozen=True)
+class Incoming:
+    """Everything that was read of a message from outside; `size` is that of its RFC 5322 text,
+    which is kept as the blob `raw_blob_id`."""
+
+    message_id: str
+    headers: list[list[str]]
+    subject: str
+    from_name: str
+    from_address: str
+    to_preview: str
+    date: datetime
+    body: str
+    html: str | None
+    attachments: Sequence[Attached]
+    raw_blob_id: int
+    size: int
+
+
+class Created(NamedTuple):
+    """A message that has just been written: what filing it takes."""
+
+    id: int
+    message_id: str
+    headers: list[list[str]]
+    size: int
+
+
+def create(inside: Transaction, outgoing: Outgoing) -> Created:
+    """Write the message and what it refers to. IntegrityError when it was sent before."""
+    return _write(
         inside,
-        message_id=message_id,
+        outgoing.attachments,
+        message_id=outgoing.message_id,
         send_id=outgoing.send_id,
         sender_id=outgoing.sender_id,
         created_at=outgoing.date,
-        headers=_headers(outgoing, message_id),
+        headers=outgoing.headers,
         subject=outgoing.subject,
         from_name=outgoing.sender.name,
         from_address=outgoing.sender.spec,
         to_preview=", ".join(
             address.name or address.spec for address in (*outgoing.to, *outgoing.cc)
-        )[:_PREVIEW],
+        ),
         text_body=outgoing.body,
-        preview=" ".join(outgoing.body[: _PREVIEW * 4].split())[:_PREVIEW],
-        attachments=[attached.as_json() for attached in outgoing.attachments],
-        attachment_count=len(outgoing.attachments),
+        html_body=outgoing.html,
+        size=outgoing.size,
+        raw_blob_id=None,
+    )
+
+
+def receive(inside: Transaction, incoming: Incoming) -> Created:
+    """Write a message that came from outside, and what it refers to."""
+    return _write(
+        inside,
+        incoming.attachments,
+        message_id=incoming.message_id,
+        send_id=None,
+        sender_id=None,
+        created_at=incoming.date,
+        headers=incoming.headers,
+        subject=incoming.subject,
+        from_name=incoming.from_name,
+        from_address=incoming.from_address,
+        to_preview=incoming.to_preview,
+        text_body=incoming.body,
+        html_body=incoming.html,
+        size=incoming.size,
+        raw_blob_id=incoming.raw_blob_id,
+    )
+
+
+def _write(inside: Transaction, attachments: Sequence[Attached], **values: Any) -> Created:
+    """Write a message of these columns; what can be told from others is."""
+    body = values["text_body"]
+    rows = _INSERT.rows(
+        inside,
+        **values
+        | {
+            "to_preview": values["to_preview"][:_PREVIEW],
+            "preview": " ".join(body[: _PREVIEW * 4].split())[:_PREVIEW],
+            "attachments": [attached.as_json() for attached in attachments],
+            "attachment_count": sum(one.disposition != "inline" for one in attachments),
+        },
     )
     row: int = rows[0].id
-    blobs = {attached.blob_id for attached in outgoing.attachments}
+    blobs = {attached.blob_id for attached in attachments}
     if blobs:
         _REFER.run(inside, message_id=row, blob_ids=sorted(blobs))
-    return row
+    return Created(row, values["message_id"], values["headers"], values["size"])
+
+
+def size_of_text(headers: Sequence[Sequence[str]], body: str, html: str | None) -> int:
+    """The bytes of a message that is written here, beside its files: its headers and its texts."""
+    return sum(
+        len(text.encode())
+        for text in (*(part for pair in headers for part in pair), body, html or "")
+    )
 
 
 def header(headers: Sequence[Sequence[str]], name: str) -> str:
@@ -140,14 +240,14 @@ def reply_headers(headers: Sequence[Sequence[str]]) -> tuple[str, str]:
     return parent, " ".join(references)
 
 
-def _headers(outgoing: Outgoing, message_id: str) -> list[list[str]]:
+def _headers(outgoing: Outgoing) -> list[list[str]]:
     headers = [
         ["Date", format_datetime(outgoing.date)],
         ["From", str(outgoing.sender)],
         ["To", addresses.join(outgoing.to)],
         ["Cc", addresses.join(outgoing.cc)],
         ["Subject", outgoing.subject],
-        ["Message-ID", message_id],
+        ["Message-ID", outgoing.message_id],
         ["In-Reply-To", outgoing.in_reply_to],
         ["References", outgoing.references],
     ]

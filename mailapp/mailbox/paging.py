@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +28,13 @@ class Page:
     next_key: str | None
 
 
+def number(text: str) -> int:
+    """The id that a text says; ValueError where it is no number."""
+    if not _is_digits(text):
+        raise ValueError("not a key of a page")
+    return min(int(text), 2**63 - 1)  # which is as much as a BIGINT holds
+
+
 class Listing:
     """What `statement` selects, by the columns `moment` and `identity`, which are among its own."""
 
@@ -45,7 +52,7 @@ class Listing:
         self._newest = Query(newest)
         self._next = Query(newest.where(tuple_(moment, identity) < before))
         self._moment, self._identity = moment.key, identity.key
-        self._read_id = uuid.UUID if identity.type.python_type is uuid.UUID else _number
+        self._read_id = uuid.UUID if identity.type.python_type is uuid.UUID else number
 
     def page(self, before: str | None, **values: Any) -> Page:
         """The page that begins after the key `before`, or the first; ValueError for no key.
@@ -55,13 +62,8 @@ class Listing:
         if before is None:
             rows = self._newest.read(**values)
         else:
-            micros, _, identity = before.partition("-")
-            if not _is_digits(micros) or len(micros) > _MOST_DIGITS:
-                raise ValueError("not a key of a page")
-            moment = _EPOCH + timedelta(microseconds=int(micros))
-            rows = self._next.read(
-                before_moment=moment, before_id=self._read_id(identity), **values
-            )
+            moment, identity = read_key(before, self._read_id)
+            rows = self._next.read(before_moment=moment, before_id=identity, **values)
         if len(rows) <= PAGE:
             return Page(rows, None)
         last = rows[PAGE - 1]
@@ -76,10 +78,12 @@ def make_key(moment: datetime, identity: int | uuid.UUID) -> str:
     return f"{micros}-{identity.hex if isinstance(identity, uuid.UUID) else identity}"
 
 
-def _number(text: str) -> int:
-    if not _is_digits(text):
+def read_key(key: str, read_id: Callable[[str], Any] = number) -> tuple[datetime, Any]:
+    """The moment and the id of a key; ValueError where it is none."""
+    micros, _, identity = key.partition("-")
+    if not _is_digits(micros) or len(micros) > _MOST_DIGITS:
         raise ValueError("not a key of a page")
-    return min(int(text), 2**63 - 1)  # which is as much as a BIGINT holds
+    return _EPOCH + timedelta(microseconds=int(micros)), read_id(identity)
 
 
 def _is_digits(text: str) -> bool:

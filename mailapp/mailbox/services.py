@@ -1,59 +1,69 @@
-"""The rules of a mailbox: what lies where, moving, deleting, reading, a page at a time.
-
-Whoever changes an account's mail first calls `change`, which locks the account's row: changes to
-one account come one after the other, deadlocks can't arise, and the change counter grows with them.
-"""
+"""The frame of every page of a signed-in person: who they are, and their folders, with counts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    Text,
-    and_,
-    bindparam,
-    cast,
-    delete,
-    false,
-    func,
-    insert,
-    null,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import Connection, Text, and_, bindparam, cast, func, insert, select
 
 from mailapp.accounts.models import Account
 from mailapp.compose.models import Draft
+from mailapp.i18n import lazy_gettext
 from mailapp.mail.models import Message
+from mailapp.mailbox.filing import INBOX, SENT
 from mailapp.mailbox.models import Entry, Mailbox
-from mailapp.mailbox.paging import Listing, Page
-from mailapp.queries import Query, Transaction, among
+from mailapp.queries import Query, Transaction, rows_as_json
 
-INBOX, SENT, DRAFTS, TRASH = "inbox", "sent", "drafts", "trash"
-ROLES = (INBOX, SENT, DRAFTS, TRASH)
-LABELS = {INBOX: "Inbox", SENT: "Sent", DRAFTS: "Drafts", TRASH: "Trash"}
+DRAFTS, ARCHIVE, SPAM, TRASH = "drafts", "archive", "spam", "trash"
+LABELS = {
+    INBOX: lazy_gettext("Inbox"),
+    SENT: lazy_gettext("Sent"),
+    DRAFTS: lazy_gettext("Drafts"),
+    ARCHIVE: lazy_gettext("Archive"),
+    SPAM: lazy_gettext("Spam"),
+    TRASH: lazy_gettext("Trash"),
+}
+ROLES = tuple(LABELS)
+
+# The place of the list of what has a star: no folder, but shown among them.
+STARRED = "starred"
 
 
 class MailboxView(NamedTuple):
-    """A folder as the page's frame shows it."""
+    """A folder as the page's frame shows it.
+
+    `role` is None for one's own. `id` is 0 for Archive or Spam before anything was put there: they
+    are made then, for people who were here before these folders were.
+    """
 
     id: int
-    role: str
-    label: str
+    role: str | None
+    name: str | None
     total: int
     unread: int
 
+    @property
+    def label(self) -> str:
+        """What people call it: the name of one's own, or that of the role in their language."""
+        return self.name if self.role is None else str(LABELS[self.role])  # type: ignore[return-value]
+
+    @property
+    def place(self) -> str:
+        """What tells it from the account's others: its role, or its number."""
+        return self.role or f"folder/{self.id}"
+
+    @property
+    def path(self) -> str:
+        """Where its page is."""
+        return f"/mail/{self.place}"
+
 
 class AccountView(NamedTuple):
-    """Who is signed in."""
+    """Who is signed in, with the columns of `accounts` of these names."""
 
     id: int
     address: str
@@ -61,6 +71,13 @@ class AccountView(NamedTuple):
     session_epoch: int
     modseq: int
     is_admin: bool
+    language: str | None
+    time_zone: str | None
+    theme: str
+    undo_seconds: int | None
+    signature: str
+    used_bytes: int
+    quota_bytes: int | None
 
 
 class Frame(NamedTuple):
@@ -69,42 +86,62 @@ class Frame(NamedTuple):
     account: AccountView
     mailboxes: tuple[MailboxView, ...]
     opened: Any
+    scheduled: int = 0
 
     def mailbox(self, role: str) -> MailboxView:
         """The folder of that role."""
         return next(mailbox for mailbox in self.mailboxes if mailbox.role == role)
 
-    def with_one_read(self, role: str) -> Frame:
-        """The frame after one unread message of that folder was read."""
+    def folder(self, mailbox_id: int) -> MailboxView | None:
+        """The folder of that number, None where the account has none such."""
+        return next((box for box in self.mailboxes if box.id == mailbox_id), None)
+
+    def with_read(self, modseq: int, mailbox_ids: Sequence[int]) -> Frame:
+        """The frame after the change `modseq`, by which an unread message was read in each of these
+        mailboxes.
+
+        Where something else has changed in between, it is as old as before: it doesn't show that.
+        """
+        read = Counter(mailbox_ids)
+        account = self.account
+        if modseq == account.modseq + 1:
+            account = account._replace(modseq=modseq)
         return self._replace(
+            account=account,
             mailboxes=tuple(
-                mailbox._replace(unread=mailbox.unread - 1) if mailbox.role == role else mailbox
-                for mailbox in self.mailboxes
-            )
+                [box._replace(unread=box.unread - read[box.id]) for box in self.mailboxes]
+            ),
         )
 
 
 # The statements of the pages that are opened most are made ready once; only their values change.
 
+_mailboxes = (
+    select(Mailbox.id, Mailbox.role, Mailbox.name, Mailbox.total, Mailbox.unread)
+    .where(Mailbox.account_id == bindparam("account_id"), Mailbox.deleted_at.is_(None))
+    .subquery()
+)
 _select_frame = (
     select(
-        Account.id,
-        Account.address,
-        Account.name,
-        Account.session_epoch,
-        Account.modseq,
-        Account.is_admin,
-        Mailbox.id.label("mailbox_id"),
-        Mailbox.role,
-        Mailbox.total,
-        Mailbox.unread,
+        *(getattr(Account, name) for name in AccountView._fields),
+        # As one text, which is seldom another than last time: rows would each repeat the account.
+        select(rows_as_json(_mailboxes)).scalar_subquery().label("mailboxes"),
         select(func.count())
         .select_from(Draft)
-        .where(Draft.account_id == bindparam("account_id"), Draft.discarded_at.is_(None))
+        .where(
+            Draft.account_id == bindparam("account_id"),
+            Draft.discarded_at.is_(None),
+            Draft.send_at.is_(None),
+        )
         .scalar_subquery()
         .label("drafts"),
+        select(func.count())
+        .select_from(Draft)
+        .where(Draft.account_id == bindparam("account_id"), Draft.send_at.is_not(None))
+        .scalar_subquery()
+        .label("scheduled"),
     )
-    .join_from(Account, Mailbox, Mailbox.account_id == Account.id)
+    .select_from(Account)
     .where(Account.id == bindparam("account_id"), Account.disabled_at.is_(None))
 )
 
@@ -121,95 +158,19 @@ _FRAME_WITH_MESSAGE = Query(
         Message.from_name,
         Message.from_address,
         Message.text_body,
+        Message.html_body,
         cast(Message.attachments, Text).label("attachments"),
     )
-    .outerjoin(Entry, and_(Entry.id == bindparam("entry_id"), Entry.mailbox_id == Mailbox.id))
+    .outerjoin(
+        Entry, and_(Entry.id == bindparam("entry_id"), Entry.account_id == bindparam("account_id"))
+    )
     .outerjoin(Message, Message.id == Entry.message_id)
-)
-
-_ENTRIES = Listing(
-    select(
-        Entry.id,
-        Entry.seen,
-        Entry.sort_at,
-        Message.subject,
-        Message.from_name,
-        Message.from_address,
-        Message.to_preview,
-        Message.preview,
-        Message.attachment_count,
-    )
-    .join(Message, Message.id == Entry.message_id)
-    .where(Entry.mailbox_id == bindparam("mailbox_id")),
-    Entry.sort_at,
-    Entry.id,
-)
-
-_change_accounts = (
-    update(Account).values(modseq=Account.modseq + 1).returning(Account.id, Account.modseq)
-)
-_CHANGE_ONE = Query(_change_accounts.where(Account.id == bindparam("account_id")))
-_CHANGE_MANY = Query(_change_accounts.where(among(Account.id, "account_ids")))
-_LOCK_MANY = Query(
-    select(Account.id)
-    .where(among(Account.id, "account_ids"))
-    .order_by(Account.id)
-    .with_for_update(key_share=True)  # as strong as the UPDATE's own lock, no stronger
-)
-
-# Filing takes each account's counter as `change` has just left it.
-_FILED = (
-    Entry.account_id,
-    Entry.mailbox_id,
-    Entry.message_id,
-    Entry.seen,
-    Entry.bcc,
-    Entry.sort_at,
-    Entry.modseq,
-)
-
-
-def _filed(role: str, seen: ColumnElement[bool], bcc: ColumnElement[Any]) -> Select[Any]:
-    return (
-        select(
-            Account.id,
-            Mailbox.id,
-            bindparam("message_id", type_=Entry.message_id.type),
-            seen,
-            bcc,
-            bindparam("sort_at", type_=Entry.sort_at.type),
-            Account.modseq,
-        )
-        .join_from(Account, Mailbox, Mailbox.account_id == Account.id)
-        .where(Mailbox.role == role)
-    )
-
-
-_FILE_IN_SENT = Query(
-    insert(Entry)
-    .from_select(
-        _FILED,
-        _filed(SENT, true(), bindparam("bcc", type_=Entry.bcc.type)).where(
-            Account.id == bindparam("account_id")
-        ),
-    )
-    .returning(Entry.id)
-)
-_FILE_IN_INBOXES = Query(
-    insert(Entry).from_select(
-        _FILED, _filed(INBOX, false(), null()).where(among(Account.id, "account_ids"))
-    )
 )
 
 _SENT_ENTRY = Query(
     select(func.min(Entry.id).label("id")).where(
         Entry.message_id == bindparam("message_id"), Entry.account_id == bindparam("account_id")
     )
-)
-_MARK = Query(
-    update(Entry)
-    .where(Entry.id == bindparam("entry_id"), Entry.account_id == bindparam("account"))
-    .values(seen=bindparam("is_seen"), modseq=bindparam("counter"))
 )
 
 
@@ -233,26 +194,26 @@ def load_frame(account_id: int, entry_id: int | None = None) -> Frame | None:
     if not rows:
         return None
     account = rows[0]
-    boxes = {
-        row.role: MailboxView(row.mailbox_id, row.role, LABELS[row.role], row.total, row.unread)
-        for row in rows
-    }
-    boxes[DRAFTS] = boxes[DRAFTS]._replace(total=account.drafts)
-    opened = None
-    if entry_id is not None:
-        opened = next((row for row in rows if row.entry_id is not None), None)
     return Frame(
-        AccountView(
-            account.id,
-            account.address,
-            account.name,
-            account.session_epoch,
-            account.modseq,
-            account.is_admin,
-        ),
-        tuple([boxes[role] for role in ROLES]),
-        opened,
+        AccountView._make(account[: len(AccountView._fields)]),  # which come first in the row
+        _boxes(account.mailboxes, account.drafts),
+        account if entry_id is not None and account.entry_id is not None else None,
+        account.scheduled,
     )
+
+
+@lru_cache(maxsize=1024)
+def _boxes(rows: str, drafts: int) -> tuple[MailboxView, ...]:
+    """The folders as they are listed: those with a role, then one's own by name."""
+    boxes = {role: MailboxView(0, role, None, 0, 0) for role in ROLES}
+    own = []
+    for box in map(MailboxView._make, json.loads(rows)):
+        if box.role is None:
+            own.append(box)
+        else:
+            boxes[box.role] = box
+    boxes[DRAFTS] = boxes[DRAFTS]._replace(total=drafts)
+    return (*boxes.values(), *sorted(own, key=lambda box: (box.name or "").casefold()))
 
 
 def read_whole(opened: Any) -> Any:
@@ -264,105 +225,8 @@ def read_whole(opened: Any) -> Any:
     )
 
 
-def page(mailbox_id: int, before: str | None) -> Page:
-    """A page of a folder, newest first, from `before` (a `next_key`) on; ValueError for no key."""
-    return _ENTRIES.page(before, mailbox_id=mailbox_id)
-
-
-def change(inside: Transaction, account_ids: Iterable[int]) -> dict[int, int]:
-    """Raise the accounts' change counters, and hold their rows: {account: new modseq}.
-
-    Locked in the order of their ids, so that two sends to overlapping people can't deadlock.
-    """
-    ids = sorted(set(account_ids))
-    if len(ids) == 1:
-        rows = _CHANGE_ONE.rows(inside, account_id=ids[0])
-    else:
-        _LOCK_MANY.rows(inside, account_ids=ids)
-        rows = _CHANGE_MANY.rows(inside, account_ids=ids)
-    return {row.id: row.modseq for row in rows}
-
-
-def deliver(
-    inside: Transaction,
-    message_id: int,
-    sort_at: datetime,
-    *,
-    sender_id: int,
-    bcc: Sequence[str],
-    recipient_ids: Sequence[int],
-) -> int:
-    """File a message: into its sender's Sent, with Bcc, and every recipient's Inbox, without.
-
-    After `change` of all of them. Returns the id of the sender's entry.
-    """
-    filed = {"message_id": message_id, "sort_at": sort_at}
-    sent = _FILE_IN_SENT.rows(inside, account_id=sender_id, bcc=list(bcc) or None, **filed)
-    if recipient_ids:
-        _FILE_IN_INBOXES.run(inside, account_ids=list(recipient_ids), **filed)
-    entry_id: int = sent[0].id
-    return entry_id
-
-
-def mark(inside: Transaction, account_id: int, entry_id: int, *, seen: bool) -> bool:
-    """Mark a message read or unread; False when the account has none such."""
-    modseq = change(inside, [account_id])[account_id]
-    changed = _MARK.run(inside, account=account_id, entry_id=entry_id, is_seen=seen, counter=modseq)
-    return changed == 1
-
-
-def remove(connection: Connection, account_id: int, entry_id: int) -> str | None:
-    """Move a message to Trash, or out of it for good: the role it was in; None for none such."""
-    modseq = change(connection, [account_id])[account_id]
-    found = _find(connection, account_id, entry_id)
-    if found is None:
-        return None
-    if found.role == TRASH:
-        connection.execute(delete(Entry).where(Entry.id == entry_id))
-    else:
-        trash = _mailbox_id(connection, account_id, TRASH)
-        connection.execute(
-            update(Entry)
-            .where(Entry.id == entry_id)
-            .values(mailbox_id=trash, was_in=found.mailbox_id, modseq=modseq)
-        )
-    role: str = found.role
-    return role
-
-
-def restore(connection: Connection, account_id: int, entry_id: int) -> str | None:
-    """Move a message from Trash back to where it was: that role; None when it is not in Trash."""
-    modseq = change(connection, [account_id])[account_id]
-    found = _find(connection, account_id, entry_id)
-    if found is None or found.role != TRASH:
-        return None
-    target = found.was_in or _mailbox_id(connection, account_id, INBOX)
-    connection.execute(
-        update(Entry)
-        .where(Entry.id == entry_id)
-        .values(mailbox_id=target, was_in=None, modseq=modseq)
-    )
-    return connection.execute(select(Mailbox.role).where(Mailbox.id == target)).scalar_one()
-
-
 def sent_entry(inside: Transaction, account_id: int, message_id: int) -> int | None:
     """The sender's own copy of a message, the first filed; None when they have deleted it."""
     found = _SENT_ENTRY.rows(inside, account_id=account_id, message_id=message_id)
     entry_id: int | None = found[0].id
     return entry_id
-
-
-def _find(
-    connection: Connection, account_id: int, entry_id: int
-) -> Row[int, int | None, str] | None:
-    return connection.execute(
-        select(Entry.mailbox_id, Entry.was_in, Mailbox.role)
-        .join(Mailbox, Mailbox.id == Entry.mailbox_id)
-        .where(Entry.id == entry_id, Entry.account_id == account_id)
-    ).one_or_none()
-
-
-def _mailbox_id(connection: Connection, account_id: int, role: str) -> int:
-    return connection.execute(
-        select(Mailbox.id).where(Mailbox.account_id == account_id, Mailbox.role == role)
-    ).scalar_one()

@@ -1,47 +1,51 @@
-"""The pages of mailboxes: a folder, a message, its original text, its attachments."""
+"""The pages of mailboxes: a list, a conversation, the original text of a message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from flask import (
-    Blueprint,
-    Response,
-    flash,
-    redirect,
-    render_template,
-    request,
-    session,
-    url_for,
-)
-from sqlalchemy import Connection, Row, select
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from sqlalchemy import bindparam, select
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as AnyResponse
 
+from mailapp import errors
 from mailapp.accounts import auth
+from mailapp.attachments import listing as files
 from mailapp.attachments.models import Blob
-from mailapp.attachments.serving import download
-from mailapp.attachments.store import store
-from mailapp.compose import services as drafts
-from mailapp.database import now, write
+from mailapp.attachments.store import ObjectStream, store
+from mailapp.compose import drafts, outbox
 from mailapp.errors import Problem
+from mailapp.html import letters as html
+from mailapp.i18n import dates, ngettext
+from mailapp.i18n import gettext as _
 from mailapp.mail import addresses
 from mailapp.mail import original as originals
 from mailapp.mail.addresses import AddressError
+from mailapp.mail.models import Message
 from mailapp.mail.services import header
-from mailapp.mailbox import kept, services
-from mailapp.mailbox.services import DRAFTS, INBOX, LABELS, SENT, TRASH, Frame
-from mailapp.queries import Query, among, transaction
-from mailapp.templating import escaped, filesize
+from mailapp.mailbox import conversations, kept, listing, rows, services
+from mailapp.mailbox.changes import TARGETS
+from mailapp.mailbox.conversations import Letter, Read
+from mailapp.mailbox.filing import INBOX, SENT
+from mailapp.mailbox.models import Entry
+from mailapp.mailbox.services import DRAFTS, STARRED, Frame, MailboxView
+from mailapp.queries import Query, among
+from mailapp.sessions import is_visit
+from mailapp.settings import current_settings
 
 bp = Blueprint("mailbox", __name__)
 
 _BLOBS = Query(select(Blob.id, Blob.key).where(among(Blob.id, "ids")))
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_RECEIVED = Query(
+    select(Blob.key)
+    .join(Message, Message.raw_blob_id == Blob.id)
+    .join(Entry, Entry.message_id == Message.id)
+    .where(Entry.id == bindparam("entry_id"), Entry.account_id == bindparam("account_id"))
+)
 
 
 class _Number(IntegerConverter):
@@ -53,123 +57,223 @@ class _Number(IntegerConverter):
 bp.record_once(lambda state: state.app.url_map.converters.update(number=_Number))
 
 
-class _Line(NamedTuple):
-    """A row of a folder, every text ready: the template unpacks it and writes it down."""
-
-    who: str
-    subject: str
-    preview: str
-    url: str
-    when_iso: str
-    when_text: str
-    seen: bool
-    attachments: int
-
-
 @bp.get("/")
 def home() -> AnyResponse:
     """To the inbox; who is not logged in is sent on to the log-in page from there."""
     return redirect(url_for("mailbox.folder", role=INBOX), 303)
 
 
-@bp.get("/mail/<any(inbox, sent, drafts, trash):role>")
-def folder(role: str) -> str:
-    """One page of a folder."""
+@bp.get("/mail/<any(inbox, sent, drafts, archive, spam, trash):role>")
+def folder(role: str) -> bytes:
+    """One page of a folder that everybody has."""
     frame = auth.signed_in()
-    before, today = request.args.get("before"), now().date()
+    return _list(frame, role, frame.mailbox(role))
+
+
+@bp.get("/mail/folder/<number:mailbox_id>")
+def own_folder(mailbox_id: int) -> bytes:
+    """One page of a folder of one's own."""
+    frame = auth.signed_in()
+    mailbox = frame.folder(mailbox_id)
+    if mailbox is None or mailbox.role is not None:
+        raise errors.not_there()
+    return _list(frame, mailbox.place, mailbox)
+
+
+@bp.get("/mail/starred")
+def starred() -> bytes:
+    """One page of what has a star."""
+    return _list(auth.signed_in(), STARRED, None)
+
+
+def _list(frame: Frame, place: str, mailbox: MailboxView | None) -> bytes:
+    before, today = request.args.get("before"), dates.today()
     try:
-        return _kept(frame, (role, before, today), lambda: _folder_page(frame, role, before, today))
+        return kept.page(
+            frame, (place, before, today), lambda: _list_page(frame, place, mailbox, before, today)
+        )
     except ValueError:
         raise Problem(
-            400, "There is no such page", "The address is wrong. Begin at the newest."
+            400, _("There is no such page"), _("The address is wrong. Begin at the newest.")
         ) from None
 
 
-def _kept(frame: Frame, page: tuple[object, ...], make: Callable[[], str]) -> str:
-    """What `make` makes, or made before; not kept with a notice on it, which is said once."""
-    return make() if "_flashes" in session else kept.kept(frame, page, make)
+def _on_its_way(frame: Frame, mailbox: MailboxView | None, before: str | None) -> list[outbox.Held]:
+    """What stands above what has been sent, because it is about to be."""
+    is_first_of_sent = mailbox is not None and mailbox.role == SENT and not before
+    return outbox.held(frame.account.id) if frame.scheduled and is_first_of_sent else []
 
 
-def _folder_page(frame: Frame, role: str, before: str | None, today: date) -> str:
-    """A folder's page; ValueError where `before` is no key of a page."""
-    if role == DRAFTS:
+def _list_page(
+    frame: Frame, place: str, mailbox: MailboxView | None, before: str | None, today: date
+) -> str:
+    """A page of a list; ValueError where `before` is no key of a page."""
+    me = frame.account.address
+    if mailbox is None:
+        page = listing.starred(frame, before)
+        lines = [rows.message(row, me, today) for row in page.rows]
+    elif mailbox.role == DRAFTS:
         page = drafts.page(frame.account.id, before)
+        lines = [rows.draft(row, today) for row in page.rows]
     else:
-        page = services.page(frame.mailbox(role).id, before)
-    line = {DRAFTS: _draft_line, SENT: _sent_line}.get(role, _line)
+        page = listing.folder(frame, mailbox, before)
+        line = rows.sent if mailbox.role == SENT else rows.conversation
+        lines = [line(row, me, today) for row in page.rows]
     return render_template(
         "mailbox/folder.html",
         frame=frame,
-        active=role,
-        role=role,
-        label=LABELS[role],
-        rows=_as_html([line(row, today) for row in page.rows]),
+        active=place,
+        place=place,
+        mailbox=mailbox,
+        role=mailbox.role if mailbox else STARRED,
+        label=mailbox.label if mailbox else _("Starred"),
+        rows=rows.as_html(lines),
+        shown=",".join(str(line.entry) for line in lines if line.entry),
         next_key=page.next_key,
-        newest_url=url_for("mailbox.folder", role=role) if before else None,
+        before=before,
+        on_its_way=_on_its_way(frame, mailbox, before),
+        kept_days=current_settings().trash_days,
+        targets=targets(frame, mailbox),
+        whole=_whole(mailbox, page.next_key or before),
     )
 
 
 @bp.get("/mail/<number:entry_id>")
-def message(entry_id: int) -> str:
-    """A message; opening it marks it read, which takes two statements beside the one that loads."""
-    frame = auth.signed_in(entry_id)
-    opened = _opened(frame)
-    if opened.seen:
-        return _kept(frame, (entry_id,), lambda: _message_page(frame))
-    if request.method == "GET":
-        with transaction() as inside:
-            services.mark(inside, frame.account.id, entry_id, seen=True)
-        frame = frame.with_one_read(opened.role)
-    return _message_page(frame)
+def message(entry_id: int) -> bytes:
+    """The conversation of a message. What is unread of it, as far as it is shown, is read then.
+
+    One statement where the page is kept, two where it is made, and a third or fourth for all that
+    is formatted; marking takes two more.
+    """
+    frame = auth.signed_in()
+    until, today = request.args.get("until"), dates.today()
+    key = (entry_id, until, today)
+    if (found := kept.find_page(frame, key)) is not None:
+        return found
+    try:
+        read = conversations.read(frame, entry_id, until)
+    except ValueError:
+        raise errors.not_there() from None
+    if read is None:
+        raise errors.not_there()
+    if read.unread:
+        if request.method == "GET" and is_visit(request):
+            frame = frame.with_read(*conversations.mark_read(frame.account.id, read.unread))
+        return _conversation_page(frame, read, today).encode()
+    return kept.page(frame, key, lambda: _conversation_page(frame, read, today))
 
 
-def _message_page(frame: Frame) -> str:
-    opened = services.read_whole(frame.opened)
-    entry_id = opened.entry_id
+def _conversation_page(frame: Frame, read: Read, today: date) -> str:
+    mailbox = frame.folder(read.mailbox)
+    assert mailbox is not None  # noqa: S101  # an entry lies in a folder of its account
+    subject = next((letter.subject for letter in read.letters if letter.subject), "")
+    first_unread = next((letter.entry for letter in read.letters if not letter.seen), None)
+    formatted = [letter.entry for letter in read.letters if letter.is_open and letter.has_html]
+    seen = html.all_seen(frame.account.id, formatted)
     return render_template(
-        "mailbox/message.html",
+        "mailbox/conversation.html",
         frame=frame,
-        active=opened.role,
-        entry_id=entry_id,
-        role=opened.role,
-        subject=opened.subject or "(no subject)",
-        from_name=opened.from_name,
-        from_address=opened.from_address,
-        recipients=[
-            (label, people)
-            for label, people in (
-                ("To", _people(header(opened.headers, "To"))),
-                ("Cc", _people(header(opened.headers, "Cc"))),
-                ("Bcc", _people(", ".join(opened.bcc))),
-            )
-            if people
+        active=mailbox.place,
+        mailbox=mailbox,
+        role=mailbox.role,
+        subject=subject or _("(no subject)"),
+        opened=read.opened,
+        letters=[
+            _shown(letter, read, frame, today) | {"formatted": seen.get(letter.entry)}
+            for letter in read.letters
         ],
-        when_iso=opened.created_at.isoformat(),
-        when_text=f"{opened.created_at:%A, %d %B %Y, %H:%M} UTC",
-        text_body=opened.text_body,
-        attachments=[
-            {
-                "filename": attachment["filename"],
-                "content_type": attachment["content_type"],
-                "size_text": filesize(attachment["size"]),
-                "url": url_for(
-                    "mailbox.attachment",
-                    entry_id=entry_id,
-                    n=number,
-                    # Only for people to see: the header has the name. In Hangul each letter takes
-                    # nine characters, and gunicorn reads no line of more than 4094.
-                    filename=attachment["filename"][-100:],
-                ),
-            }
-            for number, attachment in enumerate(opened.attachments, 1)
-        ],
+        first_unread=first_unread,
+        starred=any(letter.starred for letter in read.letters),
+        earlier=read.earlier,
+        entry=read.entry,
+        is_newest=read.is_newest,
+        targets=targets(frame, mailbox),
     )
+
+
+def _whole(mailbox: MailboxView | None, more: str | None) -> str | None:
+    """What says that all of a list is meant, where that is more than what is shown."""
+    if not more:
+        return None
+    if mailbox is None:
+        return _("Select all that have a star")
+    return ngettext(
+        "Select all %(num)d message in %(folder)s",
+        "Select all %(num)d messages in %(folder)s",
+        mailbox.total,
+        folder=mailbox.label,
+    )
+
+
+def targets(frame: Frame, here: MailboxView | None) -> list[MailboxView]:
+    """The folders that mail can be moved to from `here`."""
+    return [
+        box for box in frame.mailboxes if (box.role is None or box.role in TARGETS) and box != here
+    ]
+
+
+def _shown(letter: Letter, read: Read, frame: Frame, today: date) -> dict[str, Any]:
+    """A message as the template shows it: open, or as a line."""
+    shown = letter._asdict() | {
+        "back": _after_deleting(letter, read, frame),
+        "called": _("me") if letter.from_address == frame.account.address else letter.from_name,
+        "folder": frame.folder(letter.mailbox),
+        "when_iso": letter.when.isoformat(),
+        "when_short": dates.short(letter.when, today),
+    }
+    if letter.is_open:
+        shown |= {
+            "recipients": _recipients(letter),
+            "when_text": dates.full(letter.when),
+            "files": _files(letter),
+        }
+    return shown
+
+
+def _files(letter: Letter) -> list[files.Line]:
+    """The files of a message but for the images that are seen in its text."""
+    listed = files.lines(letter.entry, letter.attachments)
+    return [
+        line
+        for line, item in zip(listed, letter.attachments, strict=True)
+        if not letter.has_html or item["disposition"] != "inline"
+    ]
+
+
+def _after_deleting(letter: Letter, read: Read, frame: Frame) -> str:
+    """Where to go on once it is deleted: with the rest of its conversation, or to its folder."""
+    rest = [one for one in read.letters if one != letter and one.mailbox == read.mailbox]
+    mailbox = frame.folder(read.mailbox)
+    if rest:
+        return f"/mail/{rest[-1].entry}"
+    return mailbox.path if mailbox else "/"
+
+
+def _recipients(letter: Letter) -> list[tuple[str, list[dict[str, str]]]]:
+    return [
+        (label, people)
+        for label, people in (
+            (_("To"), _people(header(letter.headers, "To"))),
+            (_("Cc"), _people(header(letter.headers, "Cc"))),
+            (_("Bcc"), _people(", ".join(letter.bcc))),
+        )
+        if people
+    ]
 
 
 @bp.get("/mail/<number:entry_id>/original")
 def original(entry_id: int) -> Response:
-    """The message as RFC 5322 text; Bcc only in the sender's own copy."""
-    opened = services.read_whole(_opened(auth.signed_in(entry_id)))
+    """The message as RFC 5322 text: what came from outside as it came, what was sent here as it is
+    written now, with Bcc only in the sender's own copy."""
+    frame = auth.signed_in(entry_id)
+    received = _RECEIVED.read(entry_id=entry_id, account_id=frame.account.id)
+    if received:
+        try:
+            stream = store().open(received[0].key)
+        except FileNotFoundError:
+            raise errors.not_there() from None
+        return _as_text(stream, [stream])
+    opened = services.read_whole(_opened(frame))
     blobs = _blobs([item["blob"] for item in opened.attachments])
     headers = list(opened.headers)
     if opened.bcc:
@@ -179,87 +283,32 @@ def original(entry_id: int) -> Response:
     try:
         first = [kept.open(blobs[item["blob"]]) for item in opened.attachments[:1]]
     except FileNotFoundError:
-        raise _not_there() from None
+        raise errors.not_there() from None
 
     def open_blob(item: dict[str, Any]) -> Iterator[bytes]:
-        with first.pop() if first else kept.open(blobs[item["blob"]]) as stream:
+        opened_already = first and item is opened.attachments[0]
+        with first.pop() if opened_already else kept.open(blobs[item["blob"]]) as stream:
             yield from stream
 
-    response = Response(
-        originals.text(headers, opened.text_body, opened.attachments, open_blob),
-        # Plain text that a browser shows and never interprets.
-        content_type="text/plain; charset=utf-8",
+    return _as_text(
+        originals.text(headers, opened.text_body, opened.attachments, open_blob, opened.html_body),
+        first,
     )
-    for stream in first:
+
+
+def _as_text(chunks: Iterable[bytes], opened: Sequence[ObjectStream]) -> Response:
+    """Plain text that a browser shows and never interprets; `opened` is closed after it."""
+    response = Response(chunks, content_type="text/plain; charset=utf-8")
+    for stream in opened:
         response.call_on_close(stream.close)
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
 
 
-@bp.get("/mail/<number:entry_id>/attachments/<number:n>/<path:filename>")
-def attachment(entry_id: int, n: int, filename: str) -> Response:
-    """The n-th attachment of a message, to who holds a copy of it; the name is for people."""
-    opened = services.read_whole(_opened(auth.signed_in(entry_id)))
-    if not 1 <= n <= len(opened.attachments):
-        raise _not_there()
-    item = opened.attachments[n - 1]
-    key = _blobs([item["blob"]])[item["blob"]]
-    return download(item["sha256"], item["size"], key, item["filename"], item["content_type"])
-
-
-@bp.post("/mail/<number:entry_id>/delete")
-def delete(entry_id: int) -> AnyResponse:
-    """Move a message to Trash; from there, delete one's own copy for good."""
-    role = _change(lambda connection, me: services.remove(connection, me, entry_id))
-    if role == TRASH:
-        flash("The message is deleted for good.", "success")
-    else:
-        undo = {
-            "text": "Moved to Trash.",
-            "url": url_for("mailbox.restore", entry_id=entry_id),
-            "button": "Undo",
-        }
-        flash(undo, "undo")  # type: ignore[arg-type]  # the template knows what to do with it
-    return redirect(url_for("mailbox.folder", role=role), 303)
-
-
-@bp.post("/mail/<number:entry_id>/restore")
-def restore(entry_id: int) -> AnyResponse:
-    """Move a message from Trash back to where it was."""
-    role = _change(lambda connection, me: services.restore(connection, me, entry_id))
-    flash(f"Moved back to {LABELS[role]}.", "success")
-    return redirect(url_for("mailbox.folder", role=role), 303)
-
-
-@bp.post("/mail/<number:entry_id>/unread")
-def mark_unread(entry_id: int) -> AnyResponse:
-    """Mark a message unread, and go back to its folder."""
-    frame = auth.signed_in(entry_id)
-    role = _opened(frame).role
-    with transaction() as inside:
-        if not services.mark(inside, frame.account.id, entry_id, seen=False):
-            raise _not_there()
-    return redirect(url_for("mailbox.folder", role=role), 303)
-
-
-def _change(act: Callable[[Connection, int], str | None]) -> str:
-    """Do something to the signed-in person's mail; 404 where it answers None."""
-    frame = auth.signed_in()
-    with write() as connection:
-        role = act(connection, frame.account.id)
-    if role is None:
-        raise _not_there()
-    return role
-
-
 def _opened(frame: Frame) -> Any:
     if frame.opened is None:
-        raise _not_there()
+        raise errors.not_there()
     return frame.opened
-
-
-def _not_there() -> Problem:
-    return Problem(404, "There is nothing here", "The address is wrong, or what was here is gone.")
 
 
 def _blobs(ids: list[int]) -> dict[int, str]:
@@ -284,55 +333,3 @@ def _people(text: str) -> list[dict[str, str]]:
     except AddressError:
         return [{"name": "", "address": text}]
     return [{"name": address.name, "address": address.spec} for address in found]
-
-
-def _line(row: Row[Any], today: date) -> _Line:
-    return _entry_line(row, today, row.from_name or row.from_address)
-
-
-def _sent_line(row: Row[Any], today: date) -> _Line:
-    return _entry_line(row, today, f"To: {row.to_preview}" if row.to_preview else "To: (Bcc only)")
-
-
-def _entry_line(row: Row[Any], today: date, who: str) -> _Line:
-    return _Line(
-        who,
-        row.subject or "(no subject)",
-        row.preview,
-        f"/mail/{row.id}",  # not url_for: nothing is opened more often than a folder
-        row.sort_at.isoformat(),
-        _short(row.sort_at, today),
-        row.seen,
-        row.attachment_count,
-    )
-
-
-def _as_html(lines: list[_Line]) -> list[_Line]:
-    """The lines with what people wrote escaped; the rest of a line is made here."""
-    texts = iter(escaped([text for line in lines for text in line[:3]]))
-    return [
-        _Line(who, subject, preview, *line[3:])
-        for line, who, subject, preview in zip(lines, texts, texts, texts, strict=True)
-    ]
-
-
-def _draft_line(row: Row[Any], today: date) -> _Line:
-    return _Line(
-        f"To: {row.to}" if row.to.strip() else "(nobody yet)",
-        row.subject.strip() or "(no subject)",
-        " ".join(row.body.split())[:140],
-        f"/drafts/{row.id}",
-        row.updated_at.isoformat(),
-        _short(row.updated_at, today),
-        True,
-        int(row.has_files),
-    )
-
-
-def _short(moment: datetime, today: date) -> str:
-    """When, as briefly as it can be said, in UTC as the database gives it."""
-    if moment.year != today.year:
-        return f"{moment.year}-{moment.month:02}-{moment.day:02}"
-    if moment.month == today.month and moment.day == today.day:
-        return f"{moment.hour:02}:{moment.minute:02}"
-    return f"{moment.day} {_MONTHS[moment.month - 1]}"

@@ -7,14 +7,19 @@ only adds what they can do without, and what they need goes one version later.
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 # Any number, as long as nobody else uses it in this database: "mail" in ASCII.
 _LOCK = 0x6D61696C
+
+# Seconds until it is looked again whether another migration has ended.
+AGAIN_AFTER = 0.2
 
 _HERE = Path(__file__).parent
 
@@ -28,13 +33,17 @@ def upgrade(engine: Engine) -> None:
     from alembic import command
     from alembic.config import Config
 
-    with _alone(engine) as connection:
-        if _reached(connection) > newest():
-            return
-        config = Config()
-        config.set_main_option("script_location", str(_HERE))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    from mailapp.migrations import catching_up
+
+    with _alone(engine):
+        with _transaction(engine) as connection:
+            if _reached(connection) > newest():
+                return
+            config = Config()
+            config.set_main_option("script_location", str(_HERE))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        catching_up.catch_up(engine)
 
 
 def is_new_enough(connection: Connection) -> bool:
@@ -56,16 +65,41 @@ def _reached(connection: Connection) -> str:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
-    """One transaction that no other migration runs beside."""
+def _alone(engine: Engine) -> Iterator[None]:
+    """No other migration runs beside; the lock is given up with the process, however that ends."""
+    if engine.dialect.name == "sqlite":
+        with Path(f"{engine.url.database}.migrating").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        return
+    lock = {"lock": _LOCK}
+    with engine.execution_options(reading=True).connect() as connection:
+        # Not by waiting for it inside PostgreSQL: who builds an index beside others waits for every
+        # statement that was begun before, and that would be one.
+        while not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), lock).scalar():
+            time.sleep(AGAIN_AFTER)
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), lock)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    """The transaction in which the schema changes."""
     if engine.dialect.name == "postgresql":
         with engine.begin() as connection:
-            # Held until the transaction ends, also when this process is killed.
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             yield connection
         return
-    path = Path(f"{engine.url.database}.migrating")
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given up by the kernel with the process
-        with engine.begin() as connection:
-            yield connection
+    with engine.connect() as connection:
+        # A table that changes is made anew under another name, and then takes the old one's: what
+        # refers to it must not notice (SQLite's "Making Other Kinds Of Table Schema Changes").
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys = OFF")
+        try:
+            with connection.begin():
+                yield connection
+                if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise RuntimeError("a migration would leave rows that refer to nothing")
+        finally:
+            driver.execute("PRAGMA foreign_keys = ON")

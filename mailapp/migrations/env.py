@@ -6,9 +6,11 @@ import mailapp.accounts.models
 import mailapp.attachments.models
 import mailapp.cluster.models
 import mailapp.compose.models
+import mailapp.contacts.models
 import mailapp.limits
 import mailapp.mail.models
 import mailapp.mailbox.models
+import mailapp.search.models
 import mailapp.sessions  # noqa: F401  # each import adds its tables to Base.metadata
 from mailapp.database import Base
 
