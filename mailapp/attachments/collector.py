@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mailapp import limits, sessions
-from mailapp.attachments.models import Blob
+from mailapp.attachments.models import Blob, Upload
 from mailapp.attachments.store import store
 from mailapp.compose.models import Draft, DraftAttachment
 from mailapp.database import read, write
@@ -37,13 +37,17 @@ UNNAMED = timedelta(hours=1)
 _UNREFERRED = ~(
     exists().where(DraftAttachment.blob_id == Blob.id)
     | exists().where(MessageBlob.blob_id == Blob.id)
+    | exists().where(Message.raw_blob_id == Blob.id)
 )
 _UNHELD = ~exists().where(Entry.message_id == Message.id)
 
 
 @dataclass(frozen=True)
 class Report:
-    """How much was removed of each kind; `size` is the bytes of the blobs."""
+    """How much was removed of each kind; `size` is the bytes of the blobs.
+
+    `uploads` nobody went on with; `unfinished` is what was left in the store, theirs and others'.
+    """
 
     sessions: int
     limits: int
@@ -52,6 +56,7 @@ class Report:
     blobs: int
     size: int
     objects: int
+    uploads: int
     unfinished: int
 
 
@@ -69,9 +74,11 @@ def collect(now: datetime, grace: timedelta) -> Report:
     # Not to delete rows whose objects would then have to be searched for.
     store().check()
     blobs, size = _unreferred_blobs(now - grace)
-    objects = _unnamed_objects(now - max(grace, UNNAMED))
-    unfinished = store().sweep(now - max(grace, UNNAMED))
-    return Report(ended, counters, drafts, messages, blobs, size, objects, unfinished)
+    old = now - max(grace, UNNAMED)
+    uploads = _left_uploads(old)
+    objects = _unnamed_objects(old)
+    unfinished = store().sweep(old, _coming())
+    return Report(ended, counters, drafts, messages, blobs, size, objects, uploads, unfinished)
 
 
 def _discarded_drafts(before: datetime) -> int:
@@ -140,12 +147,27 @@ def _candidates(
             yield ids
 
 
+def _left_uploads(before: datetime) -> int:
+    with write() as connection:
+        return connection.execute(delete(Upload).where(Upload.updated_at < before)).rowcount
+
+
+def _coming() -> set[str]:
+    """The objects that pieces are still coming for, some of them begun long ago."""
+    with read() as connection:
+        return set(connection.scalars(select(Upload.key)))
+
+
 def _unnamed_objects(before: datetime) -> int:
     deleted = 0
     old = (key for key, modified in store().list() if modified < before)
     for keys in _batches(old):
         with read() as connection:
-            named = set(connection.scalars(select(Blob.key).where(Blob.key.in_(keys))))
+            # Of both at one moment: an upload's row goes as its blob's comes.
+            of_blobs = select(Blob.key).where(Blob.key.in_(keys))
+            named = set(
+                connection.scalars(of_blobs.union(select(Upload.key).where(Upload.key.in_(keys))))
+            )
         for key in keys:
             if key not in named:
                 store().delete(key)

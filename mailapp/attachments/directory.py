@@ -9,16 +9,20 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from mailapp.attachments.store import (
     CHUNK,
     Address,
+    Begun,
     ByteReader,
+    Gone,
     Meter,
     Stored,
     StoreUnavailable,
@@ -41,19 +45,8 @@ class DirectoryStore:
     def put(self, stream: ByteReader, limit: int) -> Stored:
         key = new_key()
         meter = Meter(stream, limit)
-        unfinished = self._root / _UNFINISHED / key
-        with self._reported("write"):
-            unfinished.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: the pieces are large, and a copy into a buffer gains nothing.
-            file = unfinished.open("xb", buffering=0)
+        unfinished = self._write(key, meter)
         try:
-            with file:
-                buffer = memoryview(bytearray(CHUNK))
-                while data := meter.fill(buffer):
-                    with self._reported("write"):
-                        _write_all(file, data)
-                with self._reported("write"):
-                    os.fsync(file.fileno())
             with self._reported("write"):
                 self._publish(unfinished, key)
         except BaseException:
@@ -61,6 +54,27 @@ class DirectoryStore:
                 unfinished.unlink()
             raise
         return meter.stored(key)
+
+    def begin(self) -> Begun:
+        return Begun(new_key(), "")
+
+    def add(self, begun: Begun, stream: ByteReader, size: int) -> Begun:
+        # A file of its own, that is never written again: who comes late with the same piece, after
+        # a try elsewhere went well, can't change what has been finished.
+        tag = new_key()
+        self._write(f"{begun.key}.{tag}", Meter(_Beginning(stream, size), size))
+        with self._reported("write"):
+            _sync_directory(self._root / _UNFINISHED)
+        return begun.with_piece(tag)
+
+    def finish(self, begun: Begun) -> Stored:
+        with closing(_Joined(self._read_piece(path) for path in self._pieces(begun))) as joined:
+            return self.put(joined, sys.maxsize)
+
+    def abandon(self, begun: Begun) -> None:
+        with self._reported("clean up"):
+            for path in self._pieces(begun):
+                path.unlink(missing_ok=True)
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> FileStream:
         with self._reported("read"):
@@ -83,12 +97,13 @@ class DirectoryStore:
                 found = _files(folder)
             yield from ((name, modified) for name, modified in found if is_key(name))
 
-    def sweep(self, before: datetime) -> int:
+    def sweep(self, before: datetime, keeping: Collection[str] = ()) -> int:
         swept = 0
         with self._reported("list"):
             for name, modified in _files(self._root / _UNFINISHED):
+                key = name.partition(".")[0]
                 # A write that goes on keeps its file's time fresh.
-                if is_key(name) and modified < before:
+                if is_key(key) and key not in keeping and modified < before:
                     (self._root / _UNFINISHED / name).unlink(missing_ok=True)
                     swept += 1
         return swept
@@ -110,6 +125,38 @@ class DirectoryStore:
             # Keys come from our own table; anything else could name a file outside of the folder.
             raise ValueError(f"{key!r} is not a key")
         return self._root / key[:2] / key
+
+    def _pieces(self, begun: Begun) -> Iterator[Path]:
+        for tag in begun.pieces:
+            yield self._root / _UNFINISHED / f"{begun.key}.{tag}"
+
+    def _read_piece(self, path: Path) -> FileIO:
+        with self._reported("read"):
+            try:
+                return path.open("rb", buffering=0)
+            except FileNotFoundError:
+                raise Gone from None
+
+    def _write(self, name: str, meter: Meter) -> Path:
+        """A new file of all that the meter gives, durable, beside the objects; none if it fails."""
+        unfinished = self._root / _UNFINISHED / name
+        with self._reported("write"):
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: the pieces are large, and a copy into a buffer gains nothing.
+            file = unfinished.open("xb", buffering=0)
+        try:
+            with file:
+                buffer = memoryview(bytearray(CHUNK))
+                while data := meter.fill(buffer):
+                    with self._reported("write"):
+                        _write_all(file, data)
+                with self._reported("write"):
+                    os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
+        return unfinished
 
     def _publish(self, unfinished: Path, key: str) -> None:
         path = self._path(key)
@@ -166,6 +213,39 @@ class FileStream:
 
     def close(self) -> None:
         self._file.close()
+
+
+class _Beginning:
+    """The first `size` bytes of a stream."""
+
+    def __init__(self, stream: ByteReader, size: int) -> None:
+        self._stream = stream
+        self._left = size
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        size = self._stream.readinto(buffer[: self._left]) if self._left else 0
+        self._left -= size
+        return size
+
+
+class _Joined:
+    """Files read one after the other, as one; each is opened when it comes."""
+
+    def __init__(self, files: Iterator[FileIO]) -> None:
+        self._files = files
+        self._file = next(files, None)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        while self._file is not None:
+            if size := self._file.readinto(buffer):
+                return size
+            self._file.close()
+            self._file = next(self._files, None)
+        return 0
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def _write_all(file: BinaryIO, data: memoryview) -> None:

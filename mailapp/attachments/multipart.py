@@ -8,21 +8,18 @@ hyphens (3.1.9), and it copies the content five times.
 from __future__ import annotations
 
 import re
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 from urllib.parse import parse_qsl
 
 from flask import Request
-from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.http import parse_options_header
 
-from mailapp.attachments import linger
+from mailapp.attachments.body import Body, broken_off, patience, too_large
 from mailapp.attachments.store import CHUNK
 from mailapp.errors import Problem
+from mailapp.i18n import gettext as _
 from mailapp.settings import FORM_ROOM, current_settings
 
 # Far above any form of ours, far below what would cost memory or time.
@@ -33,19 +30,12 @@ MAX_HEADER_BYTES = 16 * 1024
 # may be a delimiter, which is shorter.
 _KEPT = MAX_HEADER_BYTES
 
-# How long a visitor's silence in the middle of a body may hold a thread.
-STALL_SECONDS = 30.0
-
 # The heading of a field that is neither a file nor named with anything but plain letters.
 _PLAIN_FIELD = re.compile(rb'Content-Disposition: form-data; name="([A-Za-z0-9_]+)"\r\n\r\n')
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 
 FormFields = MultiDict[str, str]
 OnFile = Callable[["FilePart"], None]
-
-
-class _Input(Protocol):
-    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -72,71 +62,29 @@ def read_form(request: Request, *, limit: int, on_file: OnFile) -> FormFields:
     """
     announced = request.content_length
     if announced is not None and announced > limit:
-        raise _too_large()
+        raise too_large()
     if request.mimetype == "application/x-www-form-urlencoded":
-        with _patience(request):
+        with patience(request):
             fields = _urlencoded(request, limit)
         request.__dict__["form"] = ImmutableMultiDict(fields)
         return fields
     if request.mimetype != "multipart/form-data":
-        raise _malformed("It is not the content of a form.")
+        raise _malformed(_("It is not the content of a form."))
     boundary = request.mimetype_params.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
-        raise _malformed("Its parts can't be told apart.")
-    with _patience(request):
-        form = _Form(_Body(request, limit), boundary.encode("ascii"))
+        raise _malformed(_("Its parts can't be told apart."))
+    with patience(request):
+        form = _Form(Body(request, limit), boundary.encode("ascii"))
         fields = form.read(on_file)
     # Who asks request.form later (an error page that gives back what was typed) finds it read.
     request.__dict__["form"] = ImmutableMultiDict(fields)
     return fields
 
 
-class _Body:
-    """The bytes of a request, up to a limit, whether or not their number was announced."""
-
-    def __init__(self, request: Request, limit: int) -> None:
-        self._input: _Input = request.environ["wsgi.input"]
-        # WSGI promises only read(); the input that server.py gives can also fill a buffer.
-        self._receive: Callable[[memoryview], int] = getattr(self._input, "readinto", self._copy)
-        self._environ = request.environ
-        announced = request.content_length
-        self._announced = announced is not None
-        # One byte more than may come of a body of unknown length, to see whether it does.
-        self._left = limit + 1 if announced is None else announced
-        if announced is None and not request.environ.get("wsgi.input_terminated"):
-            self._left = 0  # neither client nor server says where it ends: there is none
-            self._announced = True
-        # No piece is larger, and none of a small form needs so much room.
-        self.largest_piece = min(CHUNK, self._left)
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the beginning of `buffer` with the next piece; its size, 0 at the end."""
-        if self._left == 0:
-            if not self._announced:
-                raise _too_large()
-            linger.body_is_read(self._environ)
-            return 0
-        try:
-            size = self._receive(buffer[: min(self.largest_piece, self._left)])
-        except (OSError, ParseException):  # the latter for chunks that are none
-            raise _broken_off() from None
-        if not size:
-            if self._announced:
-                raise _broken_off()
-            linger.body_is_read(self._environ)
-        self._left -= size
-        return size
-
-    def _copy(self, room: memoryview) -> int:
-        data = self._input.read(len(room))
-        room[: len(data)] = data
-        return len(data)
-
-
 class _Form:
     """The parts of a multipart body, pulled from it one after the other."""
 
-    def __init__(self, body: _Body, boundary: bytes) -> None:
+    def __init__(self, body: Body, boundary: bytes) -> None:
         self._body = body
         self._delimiter = b"\r\n--" + boundary
         # One buffer for all of it, with room for a piece behind what must be kept of the last one:
@@ -226,7 +174,7 @@ class _Form:
             return False
         line = self._upto(b"\r\n", MAX_HEADER_BYTES)
         if line.strip(b" \t"):
-            raise _malformed("A boundary within it is damaged.")
+            raise _malformed(_("A boundary within it is damaged."))
         return True
 
     def _headers(self) -> tuple[str, str | None, str]:
@@ -240,12 +188,12 @@ class _Form:
             return plain[1].decode("ascii"), None, ""
         while line := self._upto(b"\r\n", total):
             total -= len(line)
-            name, _, value = line.decode("utf-8", "replace").partition(":")
+            name, _colon, value = line.decode("utf-8", "replace").partition(":")
             headers.setdefault(name.strip().lower(), value.strip())
         self._count(MAX_HEADER_BYTES - total)
         disposition, options = parse_options_header(headers.get("content-disposition"))
         if disposition != "form-data" or "name" not in options:
-            raise _malformed("A field in it has no name.")
+            raise _malformed(_("A field in it has no name."))
         filename = options.get("filename")
         if filename is not None:
             # Browsers write a line break in a name so (HTML, "multipart/form-data encoding
@@ -257,10 +205,10 @@ class _Form:
         """What comes before `mark`, which is passed too; Problem if that is not near."""
         while (found := self._buffer.find(mark, self._start, self._end)) < 0:
             if self._end - self._start > most:
-                raise _malformed("A field in it has too long a heading.")
+                raise _malformed(_("A field in it has too long a heading."))
             self._fill()
         if found - self._start > most:
-            raise _malformed("A field in it has too long a heading.")
+            raise _malformed(_("A field in it has too long a heading."))
         start, self._start = self._start, found + len(mark)
         return bytes(self._view[start:found])
 
@@ -275,7 +223,7 @@ class _Form:
         self._start, self._end = 0, len(kept)
         size = self._body.readinto(self._view[self._end :])
         if not size:
-            raise _broken_off()
+            raise broken_off()
         self._end += size
 
 
@@ -285,7 +233,7 @@ def _urlencoded(request: Request, limit: int) -> FormFields:
     most = min(limit, 3 * _text_room())
     if (request.content_length or 0) > most:
         raise _too_much_text()
-    body = _Body(request, most)
+    body = Body(request, most)
     text, buffer = bytearray(), memoryview(bytearray(body.largest_piece))
     while size := body.readinto(buffer):
         text += buffer[:size]
@@ -306,49 +254,17 @@ def _text_room() -> int:
     return current_settings().max_message_bytes + FORM_ROOM
 
 
-@contextmanager
-def _patience(request: Request) -> Iterator[None]:
-    """Don't wait for ever for a visitor who stopped sending.
-
-    gunicorn's threads do: a handful of silent connections would take an instance out of service
-    where no proxy buffers their requests.
-    """
-    connection = request.environ.get("gunicorn.socket")
-    if not isinstance(connection, socket.socket):
-        yield
-        return
-    before = connection.gettimeout()
-    connection.settimeout(STALL_SECONDS)
-    try:
-        yield
-    finally:
-        connection.settimeout(before)
-
-
 def _too_many_fields() -> Problem:
-    return Problem(413, "This is too large", "The form has too many fields.")
+    return Problem(413, _("This is too large"), _("The form has too many fields."))
 
 
 def _too_much_text() -> Problem:
-    return Problem(413, "This is too large", "The form has too much text.")
-
-
-def _too_large() -> Problem:
-    most = current_settings().max_attachment_bytes / (1024 * 1024)
-    return Problem(
-        413,
-        "This is too large",
-        f"An attachment can have at most {most:.4g} MB. Nothing of it was kept.",
-    )
-
-
-def _broken_off() -> Problem:
-    return Problem(
-        400,
-        "The upload broke off",
-        "Less arrived than was announced, so nothing was done. Please try again.",
-    )
+    return Problem(413, _("This is too large"), _("The form has too much text."))
 
 
 def _malformed(text: str) -> Problem:
-    return Problem(400, "This form can't be read", f"{text} Nothing was done. Please try again.")
+    return Problem(
+        400,
+        _("This form can't be read"),
+        " ".join([text, _("Nothing was done. Please try again.")]),
+    )

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from datetime import datetime, timedelta
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
-from socket import socket
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import certifi
-import urllib3
 from minio import Minio
 from minio.datatypes import Part
 from minio.error import MinioException, S3Error
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, ProtocolError
-from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
-from urllib3.util import Retry, Timeout
+from urllib3.util import Timeout
 
+from mailapp.attachments.s3_client import (
+    KNOWN_SHA256,
+    Client,
+    HTTPPool,
+    HTTPSPool,
+    Memory,
+    OnceMore,
+    Pools,
+    new_buffer,
+)
 from mailapp.attachments.store import (
     CHUNK,
+    PIECE,
     Address,
+    Begun,
     ByteReader,
+    Gone,
     Meter,
     Stored,
     StoreUnavailable,
@@ -39,24 +46,16 @@ from mailapp.attachments.store import (
     new_key,
 )
 from mailapp.settings import Settings
-from mailapp.turnstile import Hangs, Turnstile
 
 logger = logging.getLogger(__name__)
 
-# The smallest part that S3 takes (but for the last one); an upload holds PARTS_UNDER_WAY of them,
-# one of which it fills while the others are sent.
-PART_SIZE = 5 * 1024 * 1024
+# An upload holds so many pieces, one of which it fills while the others are sent.
 PARTS_UNDER_WAY = 3
-# How many buffers a process keeps between uploads; one that small files used has little in it.
-BUFFERS_KEPT = 2
 
-CONNECT_SECONDS = 1.0
 CHECK_SECONDS = 1.0
 
 # How long a signed address is good for: the balancer begins at once, and may take a second try.
 SIGNED_FOR = timedelta(minutes=1)
-
-_SHA256 = "x-amz-content-sha256"
 
 _Parts = list[Part]
 
@@ -87,8 +86,8 @@ class S3Store:
         self._region = region
         self._timeout = timeout
         self._connections = connections
-        self._made: tuple[int, Minio, Minio, _Pools] | None = None
-        self._memory = _Memory()
+        self._made: tuple[int, Minio, Minio, Pools] | None = None
+        self._memory = Memory()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -110,11 +109,36 @@ class S3Store:
         meter = Meter(stream, limit)
         with self._memory.lent() as buffer:
             first = meter.fill(buffer)
-            if len(first) < PART_SIZE:
+            if len(first) < PIECE:
                 self._put_whole(key, first, meter.sha256)
             else:
                 self._put_parts(key, first, meter)
         return meter.stored(key)
+
+    def begin(self) -> Begun:
+        key = new_key()
+        with self._reported("write"):
+            return Begun(key, self._client._create_multipart_upload(self._bucket, key, {}))
+
+    def add(self, begun: Begun, stream: ByteReader, size: int) -> Begun:
+        meter = Meter(stream, size)
+        with self._memory.lent() as buffer:
+            piece = meter.fill(buffer[:size])
+            with self._while_begun():
+                # Sent twice, the later one stays; only the one that is named in the end counts.
+                part = self._send_part(begun.key, begun.upload, len(begun.pieces) + 1, piece)
+        return begun.with_piece(part.etag or "")
+
+    def finish(self, begun: Begun) -> Stored:
+        parts = [Part(number, tag) for number, tag in enumerate(begun.pieces, 1)]
+        # Not there any more, it was finished before, by a try whose answer was lost; or it is gone.
+        with self._while_begun(), self._reported("write"), _suppressed("NoSuchUpload"):
+            self._client._complete_multipart_upload(self._bucket, begun.key, begun.upload, parts)
+        return self._measured(begun.key)
+
+    def abandon(self, begun: Begun) -> None:
+        with self._reported("clean up"), _suppressed("NoSuchUpload"):
+            self._client._abort_multipart_upload(self._bucket, begun.key, begun.upload)
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> ResponseStream:
         with self._reported("read", key):
@@ -138,12 +162,14 @@ class S3Store:
                 if name and modified and is_key(name):
                     yield name, modified
 
-    def sweep(self, before: datetime) -> int:
+    def sweep(self, before: datetime, keeping: Collection[str] = ()) -> int:
         with self._reported("list"):
             left = [
                 (upload.object_name, upload.upload_id)
                 for upload in self._unfinished()
-                if upload.initiated_time and upload.initiated_time < before
+                if upload.initiated_time
+                and upload.initiated_time < before
+                and upload.object_name not in keeping
             ]
             for key, upload_id in left:
                 with _suppressed("NoSuchUpload"):
@@ -165,7 +191,7 @@ class S3Store:
 
     def _put_whole(self, key: str, content: memoryview, sha256: str) -> None:
         # The SDK's put_object would copy the content, and hash it once more.
-        headers: Any = {"Content-Type": "application/octet-stream", _SHA256: sha256}
+        headers: Any = {"Content-Type": "application/octet-stream", KNOWN_SHA256: sha256}
         body: Any = content  # the SDK says bytes, and does with it what any buffer allows
         with self._reported("write"):
             self._client._put_object(self._bucket, key, body, headers)
@@ -208,7 +234,7 @@ class S3Store:
                 arrived, buffer = under_way.popleft()
                 parts.append(arrived.result())
             else:
-                buffer = _new_buffer()
+                buffer = new_buffer()
             part, number = meter.fill(buffer), number + 1
         return parts + [sending.result() for sending, _ in under_way]
 
@@ -217,6 +243,30 @@ class S3Store:
             body: Any = part  # the SDK says bytes, and does with it what any buffer allows
             tag = self._client._upload_part(self._bucket, key, body, None, upload, number)
         return Part(number, tag)
+
+    def _measured(self, key: str) -> Stored:
+        """The object, read once for its hash: its pieces came to several instances, or to one."""
+        digest, size = hashlib.sha256(), 0
+        try:
+            stream = self.open(key)
+        except FileNotFoundError:
+            raise Gone from None
+        with stream:
+            for data in stream:
+                digest.update(data)
+                size += len(data)
+        return Stored(key, digest.hexdigest(), size)
+
+    @contextmanager
+    def _while_begun(self) -> Iterator[None]:
+        """Tell from a store that fails an upload that was swept, or a piece that was replaced."""
+        try:
+            yield
+        except StoreUnavailable as error:
+            cause = error.__cause__
+            if isinstance(cause, S3Error) and cause.code in {"NoSuchUpload", "InvalidPart"}:
+                raise Gone from None
+            raise
 
     def _unfinished(self) -> Iterator[Any]:
         key_marker = upload_marker = None
@@ -234,10 +284,10 @@ class S3Store:
         return self._clients()[0]
 
     @property
-    def _pools(self) -> _Pools:
+    def _pools(self) -> Pools:
         return self._clients()[2]
 
-    def _clients(self) -> tuple[Minio, Minio, _Pools]:
+    def _clients(self) -> tuple[Minio, Minio, Pools]:
         """This process's own clients: one for the work, one that waits less, for checks; and the
         connections of the first.
 
@@ -256,20 +306,20 @@ class S3Store:
             )
         return made[1:]
 
-    def _new_pools(self, timeout: float, connections: int) -> _Pools:
-        pools = _Pools(
+    def _new_pools(self, timeout: float, connections: int) -> Pools:
+        pools = Pools(
             timeout=Timeout(connect=timeout, read=timeout),
-            retries=_OnceMore(total=1, status=0, redirect=0, other=0, allowed_methods=None),
+            retries=OnceMore(total=1, status=0, redirect=0, other=0, allowed_methods=None),
             maxsize=connections,
             cert_reqs="CERT_REQUIRED",
             ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
         )
-        pools.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        pools.pool_classes_by_scheme = {"http": HTTPPool, "https": HTTPSPool}
         return pools
 
-    def _new_client(self, pools: _Pools) -> Minio:
+    def _new_client(self, pools: Pools) -> Minio:
         where = urlsplit(self._endpoint)
-        return _Client(
+        return Client(
             where.netloc,
             access_key=self._access_key,
             secret_key=self._secret_key,
@@ -326,139 +376,6 @@ class ResponseStream:
     def close(self) -> None:
         self._response.close()
         self._response.release_conn()
-
-
-class _Memory:
-    """Buffers of a part's size, some of which are kept from one upload for the next.
-
-    Fresh memory is dear: to hand it out page by page takes the system longer than all that is done
-    here with the bytes.
-    """
-
-    def __init__(self) -> None:
-        self._kept: list[memoryview] = []
-
-    @contextmanager
-    def lent(self) -> Iterator[memoryview]:
-        """A buffer for as long as the block lasts; the one used last is still near."""
-        try:
-            buffer = self._kept.pop()
-        except IndexError:
-            buffer = _new_buffer()
-        try:
-            yield buffer
-        finally:
-            if len(self._kept) < BUFFERS_KEPT:
-                self._kept.append(buffer)
-
-
-class _Client(Minio):
-    """The SDK's client, which takes our word for a content's hash where we have it already.
-
-    Otherwise it computes one for each request's signature: by http the SHA-256 a second time, by
-    https the MD5, which takes longer still.
-    """
-
-    def _build_headers(
-        self, host: str, headers: Any = None, body: Any = None, creds: Any = None
-    ) -> Any:
-        known = headers.pop(_SHA256, None) if headers else None
-        if known is None:
-            return super()._build_headers(host, headers, body, creds)
-        headers, date = super()._build_headers(host, headers, None, creds)
-        return headers | {"Content-Length": str(len(body)), _SHA256: known}, date
-
-
-class _Pools(urllib3.PoolManager):
-    """Requests whose threads don't all wait for a store that hangs."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._turnstile = Turnstile("store", _timed_out, lambda method, *_: method)
-
-    @property
-    def hangs(self) -> bool:
-        return self._turnstile.hangs
-
-    def urlopen(self, *args: Any, **options: Any) -> Any:
-        try:
-            return self._turnstile.ask(super().urlopen, *args, **options)
-        except Hangs:
-            raise HTTPTimeoutError("it does not answer") from None
-
-
-class _OnceMore(Retry):
-    """One more try where a kept connection turned out to be closed, and none after a wait.
-
-    What waited for its time once would wait for it twice, and the visitor with it.
-    """
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: BaseHTTPResponse | None = None,
-        error: Exception | None = None,
-        _pool: Any = None,
-        _stacktrace: TracebackType | None = None,
-    ) -> Self:
-        if error and _timed_out(error):
-            raise error
-        return super().increment(method, url, response, error, _pool, _stacktrace)
-
-
-class _Patience:
-    """What a connection adds: little patience until it is made, and the same for each piece sent.
-
-    A socket's timeout bounds the whole of one sendall(), and urllib3 sends a first request under
-    the timeout for connecting: a part that takes longer than that to send would fail on a store
-    that is merely slow.
-    """
-
-    timeout: float | None
-
-    def _new_conn(self) -> socket:
-        patience, self.timeout = self.timeout, CONNECT_SECONDS
-        try:
-            made: socket = super()._new_conn()  # type: ignore[misc]
-        finally:
-            self.timeout = patience
-        made.settimeout(patience)
-        return made
-
-    def send(self, data: Any) -> None:
-        if not isinstance(data, bytes | memoryview):
-            super().send(data)  # type: ignore[misc]
-            return
-        with memoryview(data) as view:
-            for start in range(0, len(view), CHUNK):
-                super().send(view[start : start + CHUNK])  # type: ignore[misc]
-
-
-class _HTTP(_Patience, HTTPConnection):
-    pass
-
-
-class _HTTPS(_Patience, HTTPSConnection):
-    pass
-
-
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _HTTP
-
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _HTTPS
-
-
-def _timed_out(error: BaseException) -> bool:
-    broken_by = error.args if isinstance(error, ProtocolError) else (error,)
-    return any(isinstance(e, TimeoutError | HTTPTimeoutError) for e in broken_by)
-
-
-def _new_buffer() -> memoryview:
-    # Not a bytearray, which fills itself with zeros: of this, only what is used takes memory.
-    return memoryview(mmap(-1, PART_SIZE, MAP_PRIVATE | MAP_ANONYMOUS))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Sends an attachment to a browser: always as a file to keep, never as a page to run."""
+"""Sends an attachment to a browser: as a file to keep, or as an image; never as a page to run."""
 
 from __future__ import annotations
 
@@ -26,17 +26,21 @@ MAX_NAME = 500
 _MAX_ENDING = 20
 
 _BYTES = "application/octet-stream"
-_PROGRAM = re.compile(r"script$|/css$|html|svg|[/+]xml$|wasm")
+# Not at the end only: text/javascript1.5 is a script as well (WHATWG MIME Sniffing, section 4.6).
+_PROGRAM = re.compile(r"script|/css$|htm$|html|svg|[/+]xml|xsl|wasm")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 
 # RFC 8187 section 3.2.1, attr-char, beside letters and digits.
 _ATTR_CHARS = "!#$&+-.^_`|~"
 
 
-def download(sha256: str, size: int, key: str, filename: str, content_type: str) -> Response:
+def download(
+    sha256: str, size: int, key: str, filename: str, content_type: str, *, inline: bool = False
+) -> Response:
     """The answer to a GET or HEAD of an attachment; the caller has checked who asks.
 
     `sha256` in hex names the content, `size` is in bytes, `key` is the object's in the store.
+    Sent `inline` it is shown: only for a `content_type` that was found in the content, of an image.
     One range is answered as RFC 9110 section 14 says, several are answered with the whole.
     Where a balancer fetches attachments itself (ACCEL_LOCATION) it is told where, and sends this
     answer with the object as its body. Raises NotFound when the object is missing and Unavailable
@@ -46,7 +50,7 @@ def download(sha256: str, size: int, key: str, filename: str, content_type: str)
     kind = safe_type(content_type)
     # A page of ours runs what comes from here as a script or style; an attachment is never either.
     response.headers["Content-Type"] = _BYTES if _PROGRAM.search(kind) else kind
-    response.headers["Content-Disposition"] = disposition(filename)
+    response.headers["Content-Disposition"] = disposition(filename, inline=inline)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     # A shared cache keeps nothing of it; a browser may, and asks again before it shows it.
@@ -119,7 +123,7 @@ def _handed_over(response: Response, address: Address, start: int, stop: int) ->
     return response
 
 
-def disposition(filename: str) -> str:
+def disposition(filename: str, *, inline: bool = False) -> str:
     """A Content-Disposition (RFC 6266): a plain name for old clients, the exact one for others."""
     name = clean_filename(filename)
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
@@ -127,7 +131,7 @@ def disposition(filename: str) -> str:
     plain = re.sub(r'[%"\\]', "_", plain).strip()
     if not plain or plain.startswith("."):
         plain = f"attachment{plain}"
-    value = f'attachment; filename="{plain}"'
+    value = f'{"inline" if inline else "attachment"}; filename="{plain}"'
     if plain != name:
         value += f"; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
     return value

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, Self
 
@@ -21,6 +21,9 @@ from mailapp.settings import Settings
 
 # One size for every copy between two streams: larger gains nothing, smaller costs more calls.
 CHUNK = 256 * 1024
+
+# The pieces of a file that comes in several have this size, but for the last: S3 takes no smaller.
+PIECE = 5 * 1024 * 1024
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 
@@ -53,6 +56,19 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """An object that comes in pieces: its key, how the store calls the upload, its pieces' tags."""
+
+    key: str
+    upload: str
+    pieces: tuple[str, ...] = ()
+
+    def with_piece(self, tag: str) -> Begun:
+        """The same with one piece more."""
+        return replace(self, pieces=(*self.pieces, tag))
+
+
+@dataclass(frozen=True)
 class Address:
     """Where a balancer fetches an object by itself.
 
@@ -70,6 +86,10 @@ class TooLarge(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit} bytes")
         self.limit = limit
+
+
+class Gone(LookupError):
+    """What was begun is not there any more: it was left alone for too long, and swept."""
 
 
 class StoreUnavailable(Unavailable):
@@ -94,6 +114,29 @@ class Store(Protocol):
         """
         ...
 
+    def begin(self) -> Begun:
+        """Begin an object that comes in pieces, to any instance; it is there once it is finished.
+
+        What a `Begun` says is all there is to know, and is for the caller to keep.
+        """
+        ...
+
+    def add(self, begun: Begun, stream: ByteReader, size: int) -> Begun:
+        """Write the next piece, of `size` bytes: PIECE, or fewer for the last one.
+
+        The same piece may be written again: what counts is what the `Begun` that is finished names.
+        When `stream` raises, that passes through, and no piece was added. Raises Gone.
+        """
+        ...
+
+    def finish(self, begun: Begun) -> Stored:
+        """Make the object of its pieces. May be repeated, until `abandon`. Raises Gone."""
+        ...
+
+    def abandon(self, begun: Begun) -> None:
+        """Remove what there is beside an object that was finished, or of one that won't be."""
+        ...
+
     def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectStream:
         """The object's bytes from `start`, `length` of them or all; FileNotFoundError if missing.
 
@@ -116,8 +159,11 @@ class Store(Protocol):
         """Every object's key and when it was written, in UTC, by the store's own clock."""
         ...
 
-    def sweep(self, before: datetime) -> int:
-        """Remove what unfinished writes begun before then left; returns how many."""
+    def sweep(self, before: datetime, keeping: Collection[str] = ()) -> int:
+        """Remove what unfinished writes begun before then left; returns how many.
+
+        Not of the keys `keeping`, whose pieces are still coming.
+        """
         ...
 
     def prepare(self) -> None:
