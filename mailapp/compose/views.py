@@ -1,22 +1,13 @@
-"""The pages of writing. A form is read as it arrives, its files going to the store as they come.
-
-The text of a form is saved before any of its files is stored, and both before anything is sent: a
-file that is too large, a store that is away or a mistake in an address costs none of the rest. So
-does a session that has ended: the draft's key lets the same form still be saved (see keys.py).
-"""
+"""The pages of writing: a form that is saved, sent at once or later, and what can be undone."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
 from flask import (
     Blueprint,
     Response,
-    current_app,
     flash,
     g,
     jsonify,
@@ -32,110 +23,44 @@ from werkzeug.wrappers import Response as AnyResponse
 from mailapp import csrf, errors, sessions
 from mailapp.accounts import auth
 from mailapp.attachments.multipart import FilePart, FormFields, read_form
-from mailapp.attachments.store import Stored, TooLarge, store
-from mailapp.compose import services
+from mailapp.attachments.serving import download
+from mailapp.attachments.store import TooLarge
+from mailapp.compose import drafts, files, later, markup, outbox, pages, sending
+from mailapp.compose.drafts import Written
+from mailapp.compose.forms import Submitted, keep, receive, too_large_text
 from mailapp.compose.keys import DraftKey, Mode, read_key
-from mailapp.compose.services import (
-    AlreadySent,
-    Discarded,
-    Mistake,
-    NotYours,
-    Typed,
-    Unsendable,
-    Written,
-)
-from mailapp.errors import Problem, Unavailable
-from mailapp.mailbox.services import Frame, load_frame, read_whole
+from mailapp.compose.later import NoSuchTime
+from mailapp.compose.letter import Mistake, Unsendable
+from mailapp.compose.reminder import speaks_of_attachment
+from mailapp.compose.state import AlreadySent, Discarded, NotYours, OnItsWay
+from mailapp.compose.typed import Typed
+from mailapp.compose.writer import writer_of
+from mailapp.database import now
+from mailapp.errors import Problem
+from mailapp.i18n import gettext as _
+from mailapp.i18n import lazy_gettext
+from mailapp.mail.plain import plain_text
+from mailapp.mailbox.services import AccountView
+from mailapp.sessions import is_visit
 from mailapp.settings import current_settings
-from mailapp.telemetry.metrics import metrics
-from mailapp.templating import filesize
 
 bp = Blueprint("compose", __name__)
 
 _MODES: dict[str, Mode] = {"reply": "reply", "reply_all": "reply_all", "forward": "forward"}
 
-_STALE = (
+_STALE = lazy_gettext(
     "This page was out of date, so nothing was sent. What you wrote is saved. "
     "Look through it and press Send again."
 )
-_LOGGED_OUT = "You are logged out, so nothing was sent. What you wrote is saved: log in to go on."
-_SENT_BEFORE = "This message has already been sent."
-_DELETED = "This draft was deleted. Press “Save draft” to keep it."
-
-
-@dataclass(frozen=True)
-class _Writer:
-    """Who writes. Only who is `signed_in`, with a fresh form, may do more than save."""
-
-    account_id: int
-    key: DraftKey | None
-    signed_in: bool
-    fresh: bool
-
-
-@dataclass
-class _Submitted:
-    """A compose form being read: who wrote it, its text, and what went wrong with its files.
-
-    `saved_at` is None until the text is in the draft; `status` is the answer's when `mistakes`
-    has something to say.
-    """
-
-    draft_id: uuid.UUID
-    fields: FormFields = field(default_factory=FormFields)
-    writer: _Writer | None = None
-    typed: Typed = field(default_factory=Typed)
-    saved_at: datetime | None = None
-    files: int = 0
-    store_away: bool = False
-    mistakes: list[Mistake] = field(default_factory=list)
-    status: int = 413
-
-    def save(self, fields: FormFields) -> _Writer:
-        """Find out who writes, and store the text; again only where a file came before some."""
-        self.fields = fields
-        typed = Typed.from_form(fields)
-        if self.writer is None:
-            g.typed = fields  # an error page gives it back
-            self.writer = _writer(self.draft_id, fields)
-        elif typed == self.typed:
-            return self.writer
-        self.saved_at = services.save(
-            self.writer.account_id,
-            self.draft_id,
-            typed,
-            self.writer.key,
-            by_itself=errors.wants_json(),
-        )
-        self.typed = typed
-        return self.writer
-
-    def keep(self, part: FilePart) -> None:
-        """Attach a file of the form; what goes wrong with it is told with the page."""
-        writer = self.save(part.fields)
-        name = f"“{part.filename[:100]}”" if part.filename else "The file"
-        self.files += 1
-        if self.store_away:
-            return
-        # The same form sent again carries the same file at the same place: it stays one file.
-        place = f"form:{self.fields.get('form_id', '')}:{self.files}:{part.filename}"
-        try:
-            _store(
-                writer,
-                self.draft_id,
-                # Not the same where it was edited in between.
-                lambda stored: uuid.uuid5(self.draft_id, f"{place}:{stored.sha256}"),
-                part,
-            )
-        except TooLarge:
-            self.mistakes.append(Mistake("files", _too_large_text(name)))
-        except Unavailable:
-            current_app.logger.warning("an attachment could not be stored", exc_info=True)
-            self.store_away, self.status = True, 503
-            text = "could not be stored: the store for attachments does not answer at the moment."
-            self.mistakes.append(
-                Mistake("files", f"{name} {text} Your text is saved. Attach it again in a moment.")
-            )
+_LOGGED_OUT = lazy_gettext(
+    "You are logged out, so nothing was sent. What you wrote is saved: log in to go on."
+)
+_SENT = lazy_gettext("Your message has been sent.")
+_SENT_BEFORE = lazy_gettext("This message has already been sent.")
+_ON_ITS_WAY = lazy_gettext("This message is on its way. Undo that to write on.")
+_DELETED = lazy_gettext("This draft was deleted. Press “Save draft” to keep it.")
+_CHANGED = lazy_gettext("This draft was changed in another window. Nothing was saved over it.")
+_NOT_THERE = lazy_gettext("This draft is not there.")
 
 
 @bp.get("/compose")
@@ -144,36 +69,59 @@ def new() -> Response:
     mode, entry_id = _asked_source()
     frame = auth.signed_in(entry_id)
     if mode and frame.opened is None:
-        raise Problem(
-            404, "There is nothing here", "The address is wrong, or what was here is gone."
-        )
-    source = read_whole(frame.opened) if frame.opened else None
+        raise errors.not_there()
     key = DraftKey(
         frame.account.id,
         frame.account.session_epoch,
         uuid.uuid4(),
         mode,
-        source.message_id if source else None,
+        frame.opened.message_id if mode else None,
     )
-    written = services.prepare(source, key, frame.account.address)
+    written = drafts.prepare(key, frame.account.address, frame.account.signature)
     if not mode and request.args.get("to"):
-        written = Written(Typed(to=request.args["to"]), written.files, None)
-    return _page(frame, key, written)
+        written = Written(Typed(to=request.args["to"], body=written.typed.body), written.files)
+    return pages.page(frame, key, written)
 
 
 @bp.get("/drafts/<uuid:draft_id>")
 def draft(draft_id: uuid.UUID) -> AnyResponse:
     """A draft, opened again; the message, where it has been sent."""
     frame = auth.signed_in()
-    written = services.load(frame.account.id, draft_id)
+    written = drafts.load(frame.account.id, draft_id)
     if written is None:
-        entry_id = services.sent_copy(frame.account.id, draft_id)
+        entry_id = sending.sent_copy(frame.account.id, draft_id)
         if entry_id is None:
-            raise Problem(404, "This draft is not there", "It may have been sent or deleted.")
-        flash(_SENT_BEFORE, "success")
+            raise Problem(404, str(_NOT_THERE), _("It may have been sent or deleted."))
+        if is_visit(request):
+            # Not for the page of writing itself, which looks at what has changed as it is left.
+            flash(str(_SENT_BEFORE), "success")
         return redirect(url_for("mailbox.message", entry_id=entry_id), 303)
+    if written.send_at is not None:
+        return make_response(
+            render_template(
+                "compose/held.html",
+                frame=frame,
+                active="scheduled",
+                draft_id=draft_id,
+                typed=written.typed,
+                send_at=written.send_at,
+                files=[file for file in written.files if file.disposition != "inline"],
+            )
+        )
     key = DraftKey(frame.account.id, frame.account.session_epoch, draft_id)
-    return _page(frame, key, written)
+    return pages.page(frame, key, written)
+
+
+@bp.get("/mail/scheduled")
+def scheduled() -> str:
+    """The drafts that are on their way, the next first."""
+    frame = auth.signed_in()
+    return render_template(
+        "compose/scheduled.html",
+        frame=frame,
+        active="scheduled",
+        held=outbox.held(frame.account.id),
+    )
 
 
 @bp.post("/drafts/<uuid:draft_id>")
@@ -182,77 +130,64 @@ def draft(draft_id: uuid.UUID) -> AnyResponse:
 def save_or_send(draft_id: uuid.UUID) -> AnyResponse:
     """Everything the compose form can ask for, after its text and files have been stored."""
     try:
-        submitted = _receive(draft_id)
-        return _act(submitted)
-    except AlreadySent:
-        if errors.wants_json():
-            return make_response(jsonify(error=_SENT_BEFORE), 409)
-        return _sent(session.get("account"), draft_id, None)
+        return _act(receive(draft_id))
+    except AlreadySent as sent:
+        return _sent_already(draft_id, sent.message_id)
+    except OnItsWay as held:
+        return _held_already(draft_id, held.send_at)
     except NotYours:
-        raise Problem(404, "This draft is not there", "It may have been deleted.") from None
+        raise Problem(404, str(_NOT_THERE), _("It may have been deleted.")) from None
     except Discarded:
-        return make_response(jsonify(error=_DELETED), 409)
+        return _refused(_DELETED)
 
 
-@bp.post("/drafts/<uuid:draft_id>/attachments/<uuid:attachment_id>")
+@bp.post("/drafts/<uuid:draft_id>/inline/<uuid:attachment_id>")
 @csrf.exempt
 @sessions.optional
-def upload(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyResponse:
-    """One file of a draft, sent by a script, which made the id: sent twice, it is one file."""
-    attached: list[services.File | None] = []
-    too_large = False
+def upload_image(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> Response:
+    """An image for the text of a draft, sent by a script, which made the id: sent twice, it is one.
+
+    Other files come in pieces (see uploads/views.py).
+    """
+    content_id = f"{attachment_id.hex}@{current_settings().mail_domain}"
+    came: list[files.File | None] = []
 
     def on_file(part: FilePart) -> None:
-        nonlocal too_large
-        writer = _writer(draft_id, part.fields)
-        services.save(writer.account_id, draft_id, None, writer.key, by_itself=True)
-        try:
-            attached.append(_store(writer, draft_id, lambda _: attachment_id, part))
-        except TooLarge:
-            too_large = True
+        writer = writer_of(draft_id, part.fields)
+        drafts.save(writer.account_id, draft_id, None, writer.key, by_itself=True)
+        came.append(keep(writer, draft_id, lambda _: attachment_id, part, content_id=content_id))
 
     try:
         fields = read_form(request, limit=current_settings().max_request_bytes, on_file=on_file)
-        _writer(draft_id, fields)
+        if not came:
+            writer_of(draft_id, fields)  # who is nobody here is told that first
+            return _refused(_("The request carried no file."), 400)
+    except TooLarge:
+        return _refused(too_large_text(_("This file")), 413)
     except AlreadySent:
-        return make_response(jsonify(error=_SENT_BEFORE), 409)
+        return _refused(_SENT_BEFORE)
+    except OnItsWay:
+        return _refused(_ON_ITS_WAY)
     except NotYours:
-        return make_response(jsonify(error="This draft is not there."), 404)
+        return _refused(_NOT_THERE, 404)
     except Discarded:
-        return make_response(jsonify(error=_DELETED), 409)
-    if too_large:
-        return make_response(jsonify(error=_too_large_text("This file")), 413)
-    if not attached:
-        return make_response(jsonify(error="The request carried no file."), 400)
-    file = attached[0]
-    if file is None:
-        return make_response(jsonify(error="This file was removed."), 409)
-    return make_response(
-        jsonify(
-            id=str(file.id),
-            filename=file.filename,
-            size=file.size,
-            size_text=filesize(file.size),
-        )
-    )
+        return _refused(_DELETED)
+    if came[0] is None:
+        return _refused(_("This file was removed."))
+    return make_response(jsonify(url=markup.address(draft_id, content_id)))
 
 
-@bp.post("/drafts/<uuid:draft_id>/attachments/<uuid:attachment_id>/remove")
-@csrf.exempt
-@sessions.optional
-def remove_attachment(draft_id: uuid.UUID, attachment_id: uuid.UUID) -> AnyResponse:
-    """Take one file away, asked for by a script."""
-    writer = _writer(draft_id, FormFields(request.form))
-    try:
-        services.save(writer.account_id, draft_id, None, writer.key, by_itself=True)
-        services.remove(writer.account_id, draft_id, attachment_id)
-    except AlreadySent:
-        return make_response(jsonify(error=_SENT_BEFORE), 409)
-    except NotYours:
-        return make_response(jsonify(error="This draft is not there."), 404)
-    except Discarded:
-        return make_response(jsonify(error=_DELETED), 409)
-    return make_response(jsonify(ok=True))
+@bp.get("/drafts/<uuid:draft_id>/inline/<path:content_id>")
+def inline(draft_id: uuid.UUID, content_id: str) -> Response:
+    """An image of a draft's text, for its editor; before the first save, of what it quotes."""
+    frame = auth.signed_in()
+    key = read_key(request.args.get("key", ""), draft_id)
+    if key is not None and key.account_id != frame.account.id:
+        key = None
+    image = files.image(frame.account.id, draft_id, content_id, key)
+    if image is None:
+        raise Problem(404, _("There is nothing here"), _("The image is no longer in this draft."))
+    return download(image.sha256, image.size, image.key, image.filename, image.content_type)
 
 
 @bp.post("/drafts/<uuid:draft_id>/undo-discard")
@@ -260,229 +195,215 @@ def undo_discard(draft_id: uuid.UUID) -> AnyResponse:
     """Bring back a draft that was discarded."""
     frame = auth.signed_in()
     try:
-        back = services.undo_discard(frame.account.id, draft_id)
+        back = drafts.undo_discard(frame.account.id, draft_id)
     except (AlreadySent, NotYours):
         back = False
     if not back:
-        raise Problem(404, "This draft is not there", "It may have been deleted for good.")
+        raise Problem(404, str(_NOT_THERE), _("It may have been deleted for good."))
     return redirect(url_for("compose.draft", draft_id=draft_id), 303)
 
 
-# Reading the form --------------------------------------------------------------------------------
-
-
-def _receive(draft_id: uuid.UUID) -> _Submitted:
-    """Read the form, saving its text before its first file; files are kept as they come."""
-    submitted = _Submitted(draft_id)
+@bp.post("/drafts/<uuid:draft_id>/undo-send")
+def undo_send(draft_id: uuid.UUID) -> AnyResponse:
+    """Do not send a draft that is on its way: it is written on."""
+    frame = auth.signed_in()
     try:
-        fields = read_form(
-            request, limit=current_settings().max_request_bytes, on_file=submitted.keep
-        )
-    except Problem as problem:
-        if submitted.saved_at is None or errors.wants_json():
-            raise
-        # Too large as a whole, or broken off: what had come by then is in the draft.
-        submitted.mistakes.append(Mistake("files", problem.text))
-        submitted.status = problem.status
-        return submitted
-    submitted.save(fields)
-    return submitted
+        sending.release(frame.account.id, draft_id)
+    except AlreadySent:
+        flash(_("It is too late to undo this: the message has been sent."), "error")
+        return redirect(url_for("mailbox.folder", role="sent"), 303)
+    except NotYours:
+        raise Problem(404, str(_NOT_THERE), _("It may have been deleted for good.")) from None
+    flash(_("Your message was not sent. Here it is."), "success")
+    return redirect(url_for("compose.draft", draft_id=draft_id), 303)
 
 
-def _writer(draft_id: uuid.UUID, fields: FormFields) -> _Writer:
-    """Who sent this form: by their session, or by the draft's key alone; answers who is neither."""
-    key = read_key(fields.get("draft_key", ""), draft_id)
-    token = fields.get("csrf_token") or request.headers.get("X-CSRFToken")
-    account_id = _live_account()
-    if account_id is not None:
-        fresh = csrf.valid(token)
-        if fresh or (key is not None and key.account_id == account_id):
-            return _Writer(account_id, key, True, fresh)
-        raise Problem(
-            400,
-            "This page was out of date",
-            "The form carried no valid security token, so nothing was done. What you wrote is "
-            "below: copy it into a new message.",
-        )
-    if key is not None and _is_current(key):
-        return _Writer(key.account_id, key, False, False)
-    if errors.wants_json():
-        raise auth.NotSignedIn
-    raise Problem(
-        401,
-        "You are logged out",
-        "Nothing was saved or sent. What you wrote is below: log in and copy it to a new message.",
-    )
-
-
-def _live_account() -> int | None:
-    """The account this session is good for, or None."""
+@bp.post("/drafts/<uuid:draft_id>/send-now")
+def send_now(draft_id: uuid.UUID) -> AnyResponse:
+    """Send a draft that is on its way at once."""
+    frame = auth.signed_in()
     try:
-        return auth.signed_in().account.id
-    except auth.NotSignedIn:
-        return None
+        sending.send(frame.account.id, draft_id, only_held=True)
+    except NotYours:
+        raise Problem(404, str(_NOT_THERE), _("It may have been deleted for good.")) from None
+    except Unsendable as error:
+        text = " ".join(mistake.message for mistake in error.mistakes)
+        sending.release(frame.account.id, draft_id, text)
+        return redirect(url_for("compose.draft", draft_id=draft_id), 303)
+    return _sent(frame.account.id, draft_id)
 
 
-def _is_current(key: DraftKey) -> bool:
-    """Whether the key's person may still write: not disabled, the password not changed since."""
-    frame = load_frame(key.account_id)
-    return frame is not None and frame.account.session_epoch == key.epoch
+@bp.post("/compose/plain")
+@csrf.exempt
+def plain() -> Response:
+    """The plain text of what the editor has, for who goes on in plain text."""
+    auth.signed_in()
+    limit = current_settings().max_request_bytes
+    fields = read_form(request, limit=limit, on_file=lambda _part: None)
+    return make_response(jsonify(text=plain_text(fields.get("html", ""))))
 
 
-def _store(
-    writer: _Writer,
-    draft_id: uuid.UUID,
-    attachment_id: Callable[[Stored], uuid.UUID],
-    part: FilePart,
-) -> services.File | None:
-    """The file into the store first, then into the draft, under the id it is to have there."""
-    stored = store().put(part, current_settings().max_attachment_bytes)
-    metrics().bytes_up.inc(stored.size)
-    return services.attach(
-        writer.account_id,
-        draft_id,
-        attachment_id(stored),
-        stored,
-        part.filename,
-        part.content_type,
-    )
+# Acting ------------------------------------------------------------------------------------------
 
 
-def _too_large_text(name: str) -> str:
-    most = filesize(current_settings().max_attachment_bytes)
-    return f"{name} is too large: a file can have at most {most}. It was not attached."
+def _act(submitted: Submitted) -> AnyResponse:
+    """Do what the pressed button says, as far as this writer may."""
+    writer, draft_id = submitted.save(submitted.fields), submitted.draft_id
+    if not writer.signed_in:
+        if submitted.changed:
+            draft_id = drafts.save_apart(writer.account_id, draft_id, submitted.typed)
+        if sessions.failed():
+            return _saved_without_session(submitted)
+        return auth.login_answer(url_for("compose.draft", draft_id=draft_id), str(_LOGGED_OUT))
+    removed = submitted.fields.get("remove")
+    action = "save" if removed else submitted.fields.get("action", "send")
+    if submitted.changed and action != "discard":
+        if errors.wants_json():
+            return make_response(jsonify(error=str(_CHANGED), changed=True), 409)
+        return pages.both(submitted)
+    if not writer.fresh:
+        if errors.wants_json():
+            return _saved(submitted)  # which is all that a script asks this view for
+        return pages.again(submitted, [Mistake("", str(_STALE))], 400)
+    if removed:
+        try:
+            files.remove(writer.account_id, draft_id, uuid.UUID(removed))
+        except ValueError:
+            raise Problem(
+                400, _("No such file"), _("The file to remove is not one of this draft.")
+            ) from None
+    if action == "discard":
+        drafts.discard(writer.account_id, draft_id)
+        undo = url_for("compose.undo_discard", draft_id=draft_id)
+        _flash_with_undo(_("Draft deleted."), undo)
+        return redirect(url_for("mailbox.folder", role="drafts"), 303)
+    if submitted.mistakes:
+        return pages.again(submitted, submitted.mistakes, submitted.status)
+    if action == "save":
+        if errors.wants_json():
+            return _saved(submitted)
+        return redirect(url_for("compose.draft", draft_id=draft_id), 303)
+    return _dispatch(submitted, writer.account)
+
+
+def _dispatch(submitted: Submitted, account: AccountView) -> AnyResponse:
+    """Send now, or hold until the moment in which it is no longer to be undone, or was chosen."""
+    fields, draft_id, typed = submitted.fields, submitted.draft_id, submitted.typed
+    try:
+        until = _moment(fields, account)
+    except NoSuchTime as error:
+        return pages.again(submitted, [Mistake("send_at", str(error))], 422)
+    if (
+        "anyway" not in fields
+        and speaks_of_attachment(typed.body)
+        and all(file.disposition == "inline" for file in files.of_draft(draft_id))
+    ):
+        return pages.again(submitted, [], 422, question=until.isoformat() if until else "")
+    seconds = account.undo_seconds
+    if seconds is None:
+        seconds = current_settings().undo_send_seconds
+    try:
+        if until is not None:
+            return _held(draft_id, sending.hold(account.id, draft_id, typed, until))
+        if seconds:
+            until = now() + timedelta(seconds=seconds)
+            return _sent(account.id, draft_id, sending.hold(account.id, draft_id, typed, until))
+        sending.send(account.id, draft_id, typed)
+    except Unsendable as error:
+        return pages.again(submitted, error.mistakes, 422)
+    return _sent(account.id, draft_id)
+
+
+def _moment(fields: FormFields, account: AccountView) -> datetime | None:
+    """When it is to be sent; None for now."""
+    if anyway := fields.get("anyway"):
+        return later.said(anyway)
+    if fields.get("preset") or fields.get("action") == "later":
+        zone = later.zone_of(account.time_zone, fields.get("time_zone"))
+        return later.chosen(fields, zone, now())
+    return None
 
 
 # Answering ---------------------------------------------------------------------------------------
 
 
-def _act(submitted: _Submitted) -> AnyResponse:
-    """Do what the pressed button says, as far as this writer may."""
-    writer, draft_id = submitted.save(submitted.fields), submitted.draft_id
-    if not writer.signed_in:
-        if sessions.failed():
-            return _saved_without_session(submitted)
-        return auth.login_answer(url_for("compose.draft", draft_id=draft_id), _LOGGED_OUT)
-    if not writer.fresh:
-        if errors.wants_json():
-            return _saved(submitted)  # which is all that a script asks this view for
-        return _again(submitted, [Mistake("", _STALE)], 400)
-
-    removed = submitted.fields.get("remove")
-    action = "save" if removed else submitted.fields.get("action", "send")
-    if removed:
-        try:
-            services.remove(writer.account_id, draft_id, uuid.UUID(removed))
-        except ValueError:
-            raise Problem(
-                400, "No such file", "The file to remove is not one of this draft."
-            ) from None
-    if action == "discard":
-        services.discard(writer.account_id, draft_id)
-        undo = {
-            "text": "Draft deleted.",
-            "url": url_for("compose.undo_discard", draft_id=draft_id),
-            "button": "Undo",
-        }
-        flash(undo, "undo")  # type: ignore[arg-type]  # the template knows what to do with it
-        return redirect(url_for("mailbox.folder", role="drafts"), 303)
-    if submitted.mistakes:
-        return _again(submitted, submitted.mistakes, submitted.status)
-    if action == "save":
-        if errors.wants_json():
-            return _saved(submitted)
-        return redirect(url_for("compose.draft", draft_id=draft_id), 303)
-    try:
-        entry_id = services.send(writer.account_id, draft_id, submitted.typed)
-    except Unsendable as error:
-        return _again(submitted, error.mistakes, 422)
-    return _sent(writer.account_id, draft_id, entry_id)
+def _refused(text: object, status: int = 409) -> Response:
+    return make_response(jsonify(error=str(text)), status)
 
 
-def _saved(submitted: _Submitted) -> Response:
+def _saved(submitted: Submitted) -> Response:
     """To the script that saves while somebody types."""
-    saved_at = submitted.saved_at
-    return make_response(jsonify(ok=True, saved_at=saved_at.isoformat() if saved_at else None))
+    saved = submitted.saved
+    if saved is None:
+        return make_response(jsonify(ok=True, saved_at=None))
+    return make_response(jsonify(ok=True, saved_at=saved.at.isoformat(), version=saved.version))
 
 
-def _saved_without_session(submitted: _Submitted) -> Response:
+def _saved_without_session(submitted: Submitted) -> Response:
     """Redis does not answer: saving took nothing but the draft's key, anything else must wait."""
     if errors.wants_json():
         return _saved(submitted)
+    text = _("What you wrote is saved in your drafts. Open the draft in a moment and send it.")
     return errors.page(
         503,
-        "Saved, but not sent",
-        f"{errors.away_text('redis')} What you wrote is saved in your drafts. "
-        "Open the draft in a moment and send it.",
+        _("Saved, but not sent"),
+        f"{errors.away_text('redis')} {text}",
         retry_after=errors.RETRY_AFTER,
         typed=errors.typed(),
     )
 
 
-def _sent(account_id: int | None, draft_id: uuid.UUID, entry_id: int | None) -> AnyResponse:
+def _sent(account_id: int | None, draft_id: uuid.UUID, held: datetime | None = None) -> AnyResponse:
     """The answer to a send, the first time and every time the same one comes again."""
     if account_id is None:
-        return auth.login_answer(url_for("compose.draft", draft_id=draft_id), _SENT_BEFORE)
-    flash("Your message has been sent.", "success")
+        return auth.login_answer(url_for("compose.draft", draft_id=draft_id), str(_SENT_BEFORE))
+    if held is None:
+        flash(str(_SENT), "success")
+    else:
+        _flash_with_undo(str(_SENT), url_for("compose.undo_send", draft_id=draft_id))
     return redirect(url_for("mailbox.folder", role="sent"), 303)
 
 
-def _again(submitted: _Submitted, mistakes: list[Mistake], status: int) -> Response:
-    """The form once more, as it was saved, with what has to be put right."""
+def _held(draft_id: uuid.UUID, until: datetime) -> AnyResponse:
+    """The answer to who chose when to send."""
+    text = _("Your message will be sent at the time you chose.")
+    _flash_with_undo(text, url_for("compose.undo_send", draft_id=draft_id))
+    return redirect(url_for("compose.scheduled"), 303)
+
+
+def _sent_already(draft_id: uuid.UUID, message_id: int) -> AnyResponse:
+    """The answer to a form of a draft that has been sent: perhaps by another window, as it was."""
+    if errors.wants_json():
+        return _refused(_SENT_BEFORE)
+    if sending.is_text_of(message_id, Typed.from_form(g.typed, draft_id)):
+        return _sent(session.get("account"), draft_id)
+    # Nothing stores this text any more: the person has to have it back.
+    title = _("This page was out of date")
+    return errors.page(409, title, str(_SENT_BEFORE), typed=errors.typed())
+
+
+def _held_already(draft_id: uuid.UUID, until: datetime) -> AnyResponse:
+    """The answer to a form of a draft that is on its way: perhaps the same press made twice."""
+    if errors.wants_json():
+        return _refused(_ON_ITS_WAY)
     frame = auth.signed_in()
-    written = services.load(frame.account.id, submitted.draft_id)
-    if written is None:
-        raise NotYours
-    key = DraftKey(frame.account.id, frame.account.session_epoch, submitted.draft_id)
-    response = _page(frame, key, replace(written, typed=submitted.typed), mistakes)
-    response.status_code = status
-    if status == 503:
-        response.headers["Retry-After"] = str(errors.RETRY_AFTER)
-    return response
+    written = drafts.load(frame.account.id, draft_id)
+    # What was read of it; a form with a file was not read to its end.
+    fields = g.typed
+    if written is not None and written.typed == Typed.from_form(fields, draft_id):
+        if "remove" not in fields:
+            action = fields.get("action", "send")
+            if "anyway" in fields or "preset" in fields or action == "later":
+                return _held(draft_id, until)
+            if action == "send":
+                return _sent(frame.account.id, draft_id, until)
+        return redirect(url_for("compose.draft", draft_id=draft_id), 303)
+    return errors.page(409, _("This message is on its way"), str(_ON_ITS_WAY), typed=errors.typed())
 
 
-def _page(
-    frame: Frame, key: DraftKey, written: Written, mistakes: Sequence[Mistake] = ()
-) -> Response:
-    typed = written.typed
-    problems: dict[str, str] = {}
-    for mistake in mistakes:
-        before = problems.get(mistake.field)
-        problems[mistake.field] = f"{before} {mistake.message}" if before else mistake.message
-    shown: dict[str, Any] = {
-        "id": key.draft_id,
-        "key": key.sign(),
-        "form_id": uuid.uuid4().hex,
-        "to": typed.to,
-        "cc": typed.cc,
-        "bcc": typed.bcc,
-        "subject": typed.subject,
-        "body": typed.body,
-        "source_mode": key.mode,
-    }
-    response = make_response(
-        render_template(
-            "compose/compose.html",
-            frame=frame,
-            active="compose" if written.updated_at is None else "drafts",
-            draft=shown,
-            attachments=[
-                {
-                    "id": file.id,
-                    "filename": file.filename,
-                    "content_type": file.content_type,
-                    "size_text": filesize(file.size),
-                }
-                for file in written.files
-            ],
-            errors=mistakes,
-            problems=problems,
-            saved_at=written.updated_at,
-        )
-    )
-    # Kept for the Back button: after a failure it brings the form back as it was typed.
-    response.headers["Cache-Control"] = "private, no-cache"
-    return response
+def _flash_with_undo(text: str, url: str) -> None:
+    undo = {"text": text, "url": url, "button": _("Undo")}
+    flash(undo, "undo")  # type: ignore[arg-type]  # the template knows what to do with it
 
 
 def _asked_source() -> tuple[Mode, int | None]:
