@@ -14,10 +14,11 @@ from flask import (
     session,
     url_for,
 )
-from werkzeug.wrappers import Response as AnyResponse
 
 from mailapp import sessions
 from mailapp.errors import Problem, wants_json
+from mailapp.i18n import choose
+from mailapp.i18n import gettext as _
 from mailapp.mailbox.services import Frame, load_frame
 
 
@@ -44,6 +45,7 @@ def signed_in(entry_id: int | None = None) -> Frame:
         sessions.end()
         raise NotSignedIn
     g.frame = frame
+    choose(frame.account.language, frame.account.time_zone)
     return frame
 
 
@@ -57,8 +59,8 @@ def signed_in_operator() -> Frame:
     if not frame.account.is_admin:
         raise Problem(
             403,
-            "This page is for operators",
-            "Whoever runs this service can open it to you: `mailapp user admin ADDRESS`.",
+            _("This page is for operators"),
+            _("Whoever runs this service can open it to you: `mailapp user admin ADDRESS`."),
         )
     return frame
 
@@ -68,7 +70,7 @@ def login_answer(after: str, notice: str) -> Response:
     if wants_json():
         return make_response(jsonify(error=notice, login_url=url_for("accounts.login")), 401)
     flash(notice, "error")
-    return _seen(redirect(url_for("accounts.login", next=after), 303))
+    return make_response(redirect(url_for("accounts.login", next=after), 303))
 
 
 def safe_next(target: str) -> str | None:
@@ -82,10 +84,6 @@ def _to_login(_error: NotSignedIn) -> Response:
     if request.method in {"GET", "HEAD"}:
         after = request.full_path.rstrip("?")
         if wants_json():
-            return login_answer(after, "Please log in.")
-        return _seen(redirect(url_for("accounts.login", next=after), 303))
-    return login_answer("/", "You are logged out, so nothing was done. Log in and try again.")
-
-
-def _seen(response: AnyResponse) -> Response:
-    return make_response(response)
+            return login_answer(after, _("Please log in."))
+        return make_response(redirect(url_for("accounts.login", next=after), 303))
+    return login_answer("/", _("You are logged out, so nothing was done. Log in and try again."))

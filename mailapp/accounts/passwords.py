@@ -7,6 +7,8 @@ import functools
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from mailapp.i18n import gettext as _
+
 MIN_LENGTH = 10
 
 # Argon2 reads all of a password; without a bound a megabyte of it would be a way to keep us busy.
@@ -24,13 +26,15 @@ class WeakPassword(ValueError):
 def hash_new(password: str, *, address: str) -> str:
     """The hash of a new password; raise WeakPassword where it is too easy to guess."""
     if len(password) < MIN_LENGTH:
-        raise WeakPassword(f"The password needs at least {MIN_LENGTH} characters.")
+        raise WeakPassword(_("The password needs at least %(count)s characters.", count=MIN_LENGTH))
     if len(password) > MAX_LENGTH:
-        raise WeakPassword(f"The password may have at most {MAX_LENGTH} characters.")
+        raise WeakPassword(
+            _("The password may have at most %(count)s characters.", count=MAX_LENGTH)
+        )
     if len(set(password)) < 4:
-        raise WeakPassword("The password repeats the same few characters.")
+        raise WeakPassword(_("The password repeats the same few characters."))
     if password.lower() in {address.lower(), address.partition("@")[0].lower()}:
-        raise WeakPassword("The password must not be the address.")
+        raise WeakPassword(_("The password must not be the address."))
     return _hasher.hash(password)
 
 

@@ -11,7 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from mailapp.accounts import passwords
 from mailapp.accounts.models import Account
+from mailapp.contacts import services as contacts
 from mailapp.database import now, read, write
+from mailapp.i18n import gettext as _
 from mailapp.mail.addresses import Address, AddressError, parse
 from mailapp.mailbox.services import create_mailboxes
 from mailapp.queries import Query, Transaction, among
@@ -82,16 +84,21 @@ def create(text: str, name: str, password: str, *, by_operator: bool = False) ->
     try:
         address = own_address(text)
     except AddressError:
-        raise Refused("email", f"Please choose an address such as you@{domain}.") from None
-    local, _, of_domain = address.rpartition("@")
+        raise Refused(
+            "email", _("Please choose an address such as %(address)s.", address=f"you@{domain}")
+        ) from None
+    local, _at, of_domain = address.rpartition("@")
     if of_domain != domain:
-        raise Refused("email", f"Addresses here end in @{domain}.")
+        raise Refused("email", _("Addresses here end in @%(domain)s.", domain=domain))
     if not _LOCAL.fullmatch(local) or len(local) > 64:
         raise Refused(
-            "email", "Before the @, use letters a to z and digits, with single . _ or - between."
+            "email",
+            _("Before the @, use letters a to z and digits, with single . _ or - between."),
         )
     if local in _RESERVED and not by_operator:
-        raise Refused("email", f"{address} is reserved. Please choose another.")
+        raise Refused(
+            "email", _("%(address)s is reserved. Please choose another.", address=address)
+        )
     name = clean_name(name)
     try:
         password_hash = passwords.hash_new(password, address=address)
@@ -105,8 +112,11 @@ def create(text: str, name: str, password: str, *, by_operator: bool = False) ->
                 .returning(Account.id)
             ).scalar_one()
             create_mailboxes(connection, account_id)
+            contacts.enlist(connection, [(address, name)])
     except IntegrityError:
-        raise Refused("email", f"{address} is taken. Please choose another.") from None
+        raise Refused(
+            "email", _("%(address)s is taken. Please choose another.", address=address)
+        ) from None
     return account_id
 
 
@@ -114,12 +124,14 @@ def clean_name(name: str) -> str:
     """A display name, its white space tidied; raises Refused."""
     name = " ".join(name.split())
     if not name:
-        raise Refused("name", "Please say how you are called; others see it beside your address.")
+        raise Refused(
+            "name", _("Please say how you are called; others see it beside your address.")
+        )
     if len(name) > _MAX_NAME:
-        raise Refused("name", f"The name may have at most {_MAX_NAME} characters.")
+        raise Refused("name", _("The name may have at most %(count)s characters.", count=_MAX_NAME))
     # Emoji and several scripts join letters with U+200C and U+200D, which are not printed.
     if not re.sub("[\u200c\u200d]", "", name).isprintable():
-        raise Refused("name", "The name contains characters that can't be shown.")
+        raise Refused("name", _("The name contains characters that can't be shown."))
     return name
 
 
@@ -163,7 +175,7 @@ def change_password(account_id: int, current: str, new: str) -> int:
             select(Account.address, Account.password_hash).where(Account.id == account_id)
         ).one()
     if not passwords.verify(row.password_hash, current):
-        raise Refused("current_password", "This is not your current password.")
+        raise Refused("current_password", _("This is not your current password."))
     try:
         password_hash = passwords.hash_new(new, address=row.address)
     except passwords.WeakPassword as error:
@@ -176,7 +188,7 @@ def change_password(account_id: int, current: str, new: str) -> int:
             .returning(Account.session_epoch)
         ).scalar()
     if epoch is None:
-        raise Refused("current_password", "The password has just been changed elsewhere.")
+        raise Refused("current_password", _("The password has just been changed elsewhere."))
     return epoch
 
 
@@ -203,6 +215,14 @@ def set_admin(text: str, *, is_admin: bool) -> None:
     Every page reads the flag with the account, so it counts from the next request on.
     """
     _update(_known(text), {"is_admin": is_admin})
+
+
+def set_quota(text: str, quota_bytes: int | None) -> None:
+    """Let somebody's mailbox have so many bytes; 0: any number, None: the service's QUOTA_BYTES.
+
+    Raises Refused where there is no such account.
+    """
+    _update(_known(text), {"quota_bytes": quota_bytes})
 
 
 def list_all() -> list[Listed]:
@@ -232,7 +252,7 @@ def _known(text: str) -> str:
     try:
         return own_address(text)
     except AddressError:
-        raise Refused("email", f"{text!r} is not an address.") from None
+        raise Refused("email", _("%(text)s is not an address.", text=repr(text))) from None
 
 
 def _update(address: str, values: dict[str, object]) -> int:
@@ -241,5 +261,5 @@ def _update(address: str, values: dict[str, object]) -> int:
             update(Account).where(Account.address == address).values(values).returning(Account.id)
         ).scalar()
     if account_id is None:
-        raise Refused("email", f"There is no account {address}.")
+        raise Refused("email", _("There is no account %(address)s.", address=address))
     return account_id

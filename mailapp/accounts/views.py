@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import (
     Blueprint,
     flash,
@@ -15,15 +17,17 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from mailapp import csrf, limits, sessions
-from mailapp.accounts import auth, services
+from mailapp.accounts import auth, preferences, services
 from mailapp.errors import Problem
+from mailapp.i18n import LANGUAGES, choose, lazy_gettext, ngettext, zones
+from mailapp.i18n import gettext as _
 from mailapp.limits import Limit
 from mailapp.settings import current_settings
 
 bp = Blueprint("accounts", __name__)
 bp.record_once(lambda state: auth.init_app(state.app))  # type: ignore[arg-type]
 
-_STALE = "This page was open for too long. Please try again."
+_STALE = lazy_gettext("This page was open for too long. Please try again.")
 
 
 @bp.get("/login")
@@ -42,7 +46,7 @@ def log_in() -> str | AnyResponse:
     after = request.form.get("next", "")
     if not csrf.valid(request.form.get("csrf_token")):
         # Somebody typed their password into a page whose session is gone: ask again, kindly.
-        return make_response(_login_page(email=email, next=after, error=_STALE), 400)
+        return make_response(_login_page(email=email, next=after, error=str(_STALE)), 400)
 
     settings = current_settings()
     by_account = Limit("log-in", settings.login_tries_account, settings.login_window)
@@ -53,13 +57,13 @@ def log_in() -> str | AnyResponse:
         page = _login_page(
             email=email,
             next=after,
-            error=f"Too many failed tries. Please wait {_duration(wait)} and try again.",
+            error=_too_many(wait),
         )
         return make_response(page, 429, {"Retry-After": str(wait)})
     with limits.if_judged((by_account, subject), (by_address, address)):
         found = services.authenticate(email, password)
     if found is None:
-        page = _login_page(email=email, next=after, error="The email or the password is wrong.")
+        page = _login_page(email=email, next=after, error=_("The email or the password is wrong."))
         return make_response(page, 401)
     limits.forget(by_account, subject)
     limits.give_back(by_address, address)
@@ -87,13 +91,13 @@ def sign_up() -> str | AnyResponse:
     """Make an account and log in to it."""
     _signup_must_be_open()
     if not csrf.valid(request.form.get("csrf_token")):
-        return make_response(_signup_page({"form": _STALE}), 400)
+        return make_response(_signup_page({"form": str(_STALE)}), 400)
     settings = current_settings()
     limit = Limit("sign-up-from", settings.login_tries_address, settings.login_window)
     address = limits.network_of(request.remote_addr or "")
     wait = limits.take(limit, address)
     if wait is not None:
-        page = _signup_page({"form": f"Too many tries. Please wait {_duration(wait)}."})
+        page = _signup_page({"form": _too_many(wait)})
         return make_response(page, 429, {"Retry-After": str(wait)})
     try:
         with limits.if_judged((limit, address)):
@@ -105,14 +109,27 @@ def sign_up() -> str | AnyResponse:
     except services.Refused as error:
         return make_response(_signup_page({error.field: str(error)}), 422)
     sessions.start(account_id, 0)
-    flash("Welcome! This is your inbox.", "success")
+    flash(_("Welcome! This is your inbox."), "success")
     return redirect(url_for("mailbox.folder", role="inbox"), 303)
 
 
 @bp.get("/settings")
 def account() -> str:
-    """One's password and sessions."""
+    """What one prefers, one's password and sessions."""
     return _settings_page({})
+
+
+@bp.post("/settings")
+def save_preferences() -> str | AnyResponse:
+    """Prefer what the form says, and say so in the language that it asks for."""
+    frame = auth.signed_in()
+    try:
+        preferred = preferences.save(frame.account, request.form)
+    except preferences.Mistaken as error:
+        return make_response(_settings_page(error.problems), 422)
+    choose(preferred.language, preferred.time_zone)
+    flash(_("Your settings are saved."), "success")
+    return redirect(url_for("accounts.account"), 303)
 
 
 @bp.post("/settings/password")
@@ -123,7 +140,7 @@ def change_password() -> str | AnyResponse:
     limit = Limit("password", settings.login_tries_account, settings.login_window)
     wait = limits.take(limit, str(frame.account.id))
     if wait is not None:
-        page = _settings_page({"current_password": f"Too many tries. Wait {_duration(wait)}."})
+        page = _settings_page({"current_password": _too_many(wait)})
         return make_response(page, 429, {"Retry-After": str(wait)})
     try:
         with limits.if_judged((limit, str(frame.account.id))):
@@ -137,9 +154,9 @@ def change_password() -> str | AnyResponse:
     limits.forget(limit, str(frame.account.id))
     sessions.end_others(frame.account.id)
     if not sessions.carry_on(frame.account.id, epoch):
-        flash("The password is changed, and you are logged out.", "success")
+        flash(_("The password is changed, and you are logged out."), "success")
         return redirect(url_for("accounts.login"), 303)
-    flash("The password is changed. Every other session has been ended.", "success")
+    flash(_("The password is changed. Every other session has been ended."), "success")
     return redirect(url_for("accounts.account"), 303)
 
 
@@ -148,8 +165,8 @@ def end_session(handle: str) -> AnyResponse:
     """End one of one's own sessions."""
     frame = auth.signed_in()
     if not sessions.end_one(frame.account.id, handle):
-        raise Problem(404, "This session is not there", "It may have ended already.")
-    flash("The session has been ended.", "success")
+        raise Problem(404, _("This session is not there"), _("It may have ended already."))
+    flash(_("The session has been ended."), "success")
     return redirect(url_for("accounts.account"), 303)
 
 
@@ -158,7 +175,9 @@ def end_other_sessions() -> AnyResponse:
     """End all of one's own sessions but this one."""
     frame = auth.signed_in()
     ended = sessions.end_others(frame.account.id)
-    flash(f"{ended} other session{'' if ended == 1 else 's'} ended.", "success")
+    flash(
+        ngettext("%(num)s other session ended.", "%(num)s other sessions ended.", ended), "success"
+    )
     return redirect(url_for("accounts.account"), 303)
 
 
@@ -180,20 +199,36 @@ def _signup_page(errors: dict[str, str]) -> str:
     )
 
 
-def _settings_page(errors: dict[str, str]) -> str:
+def _settings_page(errors: Mapping[str, str]) -> str:
     frame = auth.signed_in()
+    preferred = preferences.of(frame.account)._asdict()
+    # After a mistake, as it was typed.
+    typed = {name: request.form[name] for name in preferred if name in request.form}
     return render_template(
         "accounts/settings.html",
         active="settings",
         errors=errors,
+        preferred=preferred | typed,
+        language_choices=[("", _("As the browser asks")), *LANGUAGES.items()],
+        zone_choices=[("", _("As the browser has it")), *zones.zones()],
+        theme_choices=preferences.THEMES.items(),
+        undo_choices=[(seconds, _undo_text(seconds)) for seconds in preferences.undo_choices()],
         sessions=sessions.list_sessions(frame.account.id),
     )
+
+
+def _undo_text(seconds: int) -> str:
+    if not seconds:
+        return _("Not at all")
+    return ngettext("%(num)s second", "%(num)s seconds", seconds)
 
 
 def _signup_must_be_open() -> None:
     if not current_settings().signup_open:
         raise Problem(
-            403, "Sign-up is closed", "Ask whoever runs this service to make an account for you."
+            403,
+            _("Sign-up is closed"),
+            _("Ask whoever runs this service to make an account for you."),
         )
 
 
@@ -205,5 +240,16 @@ def _subject(email: str) -> str:
         return email.strip().lower()
 
 
-def _duration(seconds: int) -> str:
-    return f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+def _too_many(wait: int) -> str:
+    """What is said to who has tried too often, and may again after `wait` seconds."""
+    if wait < 120:
+        return ngettext(
+            "Too many tries. Please wait %(num)s second and try again.",
+            "Too many tries. Please wait %(num)s seconds and try again.",
+            wait,
+        )
+    return ngettext(
+        "Too many tries. Please wait %(num)s minute and try again.",
+        "Too many tries. Please wait %(num)s minutes and try again.",
+        -(-wait // 60),
+    )
