@@ -1,31 +1,14 @@
-// What JavaScript adds to every page: times in the reader's own zone, Ctrl+Enter to send, and the
-// focus on what just happened.
+// What JavaScript adds to every page: times in the reader's own zone, changes as they happen, list and
+// message side by side, keys, Ctrl+Enter to send, and the focus on what just happened.
 
-const two = (number) => String(number).padStart(2, "0");
-const month = (date) => date.toLocaleString("en", { month: "short" });
-const clock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}`;
+import "./acting.js";
+import "./html.js";
+import "./keys.js";
+import "./live.js";
+import "./panes.js";
+import { showTimes } from "./times.js";
 
-// The same short forms as the server writes: 14:05 today, 21 Nov this year, 2025-03-01 before.
-function short(date, now) {
-  if (date.toDateString() === now.toDateString()) return clock(date);
-  if (date.getFullYear() === now.getFullYear()) return `${date.getDate()} ${month(date)}`;
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-}
-
-const full = (date) =>
-  `${date.getDate()} ${month(date)} ${date.getFullYear()}, ${clock(date)}`;
-
-const now = new Date();
-for (const element of document.querySelectorAll("time[datetime]")) {
-  const date = new Date(element.dateTime);
-  if (Number.isNaN(date.getTime())) continue;
-  const { classList } = element;
-  // "clock": the time alone for today, all of it for another day.
-  const isToday = date.toDateString() === now.toDateString();
-  const isFull = classList.contains("full") || (classList.contains("clock") && !isToday);
-  element.textContent = isFull ? full(date) : short(date, now);
-  if (!isFull) element.title = full(date);
-}
+showTimes();
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;

@@ -24,7 +24,7 @@ function end(answer) {
   if (!answer.login_url) return;
   const link = document.createElement("a");
   link.href = `${answer.login_url}?next=${encodeURIComponent(location.pathname)}`;
-  link.textContent = "Log in";
+  link.textContent = live.dataset.login;
   live.append(" ", link);
 }
 
@@ -43,7 +43,7 @@ async function ask() {
   // Written only when it is another, because it is read aloud each time.
   if (said.textContent !== answer.said) said.textContent = answer.said;
   updated = Date.now();
-  tell("Live", false);
+  tell(live.dataset.live, false);
   return true;
 }
 
@@ -56,7 +56,8 @@ async function next() {
   try {
     goesOn = await ask();
   } catch {
-    tell(`Last updated ${Math.round((Date.now() - updated) / 1000)} s ago; trying again`);
+    const seconds = Math.round((Date.now() - updated) / 1000);
+    tell(live.dataset.late.replace("{seconds}", seconds));
   }
   isAsking = false;
   if (goesOn) timer = setTimeout(next, Math.max(0, began + every - Date.now()));
@@ -65,4 +66,4 @@ async function next() {
 
 document.addEventListener("visibilitychange", next);
 timer = setTimeout(next, every);
-tell("Live", false);
+tell(live.dataset.live, false);
