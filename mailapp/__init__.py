@@ -29,9 +29,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         errors,
         headers,
         health,
+        i18n,
+        keys,
         limits,
         pages,
         proxies,
+        quota,
         redis,
         sessions,
         telemetry,
@@ -39,11 +42,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     from mailapp.accounts import views as accounts
     from mailapp.attachments import linger, store
+    from mailapp.attachments import views as attachments
     from mailapp.cluster import views as cluster
     from mailapp.compose import views as compose
-    from mailapp.mailbox import kept
+    from mailapp.contacts import views as contacts
+    from mailapp.html import views as html
+    from mailapp.live import views as live
+    from mailapp.mailbox import acting, kept, own_folders
     from mailapp.mailbox import views as mailbox
+    from mailapp.search import views as search
     from mailapp.telemetry import traces
+    from mailapp.uploads import views as uploads
 
     settings = settings or Settings.from_env()
     app = _Application(__name__)
@@ -52,6 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Forms are small; the room that reads attachments has a limit of its own.
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
 
+    i18n.init_app(app)
     errors.init_app(app)
     database.init_app(app, settings)
     redis.init_app(app, settings)
@@ -62,13 +72,23 @@ def create_app(settings: Settings | None = None) -> Flask:
     headers.init_app(app)
     templating.init_app(app)
     pages.init_app(app, settings)
+    quota.init_app(app)
     kept.init_app(app)
     linger.init_app(app)
     health.init_app(app)
+    live.init_app(app)
 
     app.register_blueprint(accounts.bp)
     app.register_blueprint(mailbox.bp)
+    app.register_blueprint(attachments.bp)
+    html.init_app(app)
+    app.register_blueprint(acting.bp)
+    app.register_blueprint(own_folders.bp)
     app.register_blueprint(compose.bp)
+    app.register_blueprint(keys.bp)
+    app.register_blueprint(uploads.bp)
+    app.register_blueprint(search.bp)
+    app.register_blueprint(contacts.bp)
     app.register_blueprint(cluster.bp)
 
     # Around all the others: the trace, who the visitor is, then the stamp that every answer gets.

@@ -1,8 +1,9 @@
-"""The `mailapp` command: serve, migrate, publish, user, seed, gc, doctor."""
+"""The `mailapp` command: serve, migrate, publish, user, deliver, seed, gc, doctor."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -132,6 +133,37 @@ def user_admin(address: str, revoke: bool) -> None:
         click.echo(f"{services.own_address(address)} {said}.")
 
 
+@user.command("quota")
+@click.argument("address")
+@click.argument("size")
+def user_quota(address: str, size: str) -> None:
+    """Let somebody's mailbox have SIZE: such as 20GB, 500MB, a number of bytes, none or default."""
+    from mailapp.accounts import services
+
+    quota_bytes = _size(size)
+    with _application(), _explained():
+        services.set_quota(address, quota_bytes)
+        said = {None: "the service's limit", 0: "no limit"}.get(quota_bytes, size)
+        click.echo(f"{services.own_address(address)} has {said}.")
+
+
+@main.command()
+@click.argument("address")
+def deliver(address: str) -> None:
+    """Put the message (RFC 5322) on standard input into the mailbox of ADDRESS.
+
+    Exits 0 when it is stored, also by an earlier run; 65 when it can't be read as mail, 67 when
+    nobody here has the address, 75 when it should be tried again: the service is away, or the
+    mailbox is full.
+    """
+    from mailapp.delivery import command
+
+    status, text = command.run(address, sys.stdin.buffer)
+    if text:
+        click.echo(text, err=True)
+    sys.exit(status)
+
+
 @main.command()
 @click.option("--admin", is_flag=True, help="Make alice an operator.")
 @click.option(
@@ -161,20 +193,27 @@ def seed(admin: bool, logins_file: Path | None) -> None:
 @main.command()
 @click.option("--every", type=click.IntRange(min=1), help="Go on, with so many seconds between.")
 def gc(every: int | None) -> None:
-    """Remove what nothing refers to: attachments, messages nobody holds, old discarded drafts."""
+    """Empty Trash and Spam by age, and remove what nothing refers to: attachments, old drafts."""
     from mailapp.attachments.collector import collect
     from mailapp.database import now
+    from mailapp.mailbox import emptying
+    from mailapp.search.index import index_all_missing
 
     with _application() as app:
-        grace = timedelta(seconds=app.extensions["settings"].gc_grace)
+        settings = app.extensions["settings"]
+        grace = timedelta(seconds=settings.gc_grace)
         while True:
             with _explained(survive=every is not None):
+                emptied = emptying.empty(now(), settings.trash_days)
                 report = collect(now(), grace)
                 click.echo(
+                    f"Deleted {emptied} messages that were in Trash or Spam for long. "
                     f"Removed {report.blobs} attachments ({report.size} bytes), "
                     f"{report.messages} messages, {report.drafts} discarded drafts, "
-                    f"{report.objects} objects without a row, {report.unfinished} unfinished "
-                    f"uploads, {report.sessions} ended sessions, {report.limits} old counters."
+                    f"{report.objects} objects without a row, {report.uploads} uploads left alone, "
+                    f"{report.unfinished} unfinished objects, {report.sessions} ended sessions, "
+                    f"{report.limits} old counters. "
+                    f"Made {index_all_missing()} messages of an older version findable."
                 )
             if every is None:
                 return
@@ -274,6 +313,17 @@ def _keep_right_logins(file: Path) -> None:
         right = services.authenticate(address, password) is not None
         lines.append(line if right else f"  {address}  password: changed since the first start")
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _size(text: str) -> int | None:
+    """A size in bytes, as a person writes it (1 KB = 1024); 0 for none, None for the default."""
+    if text.lower() in {"default", "none"}:
+        return None if text.lower() == "default" else 0
+    found = re.fullmatch(r"(\d{1,15})\s*(?:([KMGT])?B)?", text.strip(), re.IGNORECASE)
+    if found is None or not int(found[1]):
+        raise click.BadParameter(f"{text!r} is no size; write 20GB, 500MB, none or default.")
+    unit: int = 1024 ** " KMGT".index((found[2] or " ").upper())
+    return int(found[1]) * unit
 
 
 def _password(from_stdin: bool) -> str:

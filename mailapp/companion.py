@@ -23,10 +23,18 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
+from mailapp.errors import Unavailable, is_database_away
 from mailapp.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +73,14 @@ class Companion:
         self.workers = workers
         self.requests = requests
         self.pages: dict[str, Page] = {}
+
+    @cached_property
+    def app(self) -> Flask:
+        """The application, for duties that do what people asked for; made where one needs it."""
+        # Imported here: the parent, from which the companion is forked, has none.
+        from mailapp import create_app
+
+        return create_app(self.settings)
 
     def every(self, seconds: float, task: Callable[[], None]) -> None:
         """Call `task` now and then every so many seconds, in a thread of its own.
@@ -163,8 +179,10 @@ def _repeat(seconds: float, task: Callable[[], None]) -> None:
     while True:
         try:
             task()
-        except Exception:
-            if not fails:
+        except Exception as error:
+            if not fails and _is_away(error):
+                logger.warning("%s waits: %s", task.__module__, getattr(error, "orig", error))
+            elif not fails:
                 logger.exception("%s fails", task.__module__)
             fails = True
         else:
@@ -174,6 +192,11 @@ def _repeat(seconds: float, task: Callable[[], None]) -> None:
         # What was missed, by a process that was paused, is not made up for.
         due = max(due + seconds, time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether a part is away, which is no fault of ours; who is asked for a page says so, too."""
+    return isinstance(error, RedisError | Unavailable) or is_database_away(error)
 
 
 class _Server(ThreadingHTTPServer):

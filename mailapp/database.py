@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -119,8 +120,40 @@ def read() -> Iterator[Connection]:
 @contextmanager
 def write() -> Iterator[Connection]:
     """A connection in one transaction: committed at the end, rolled back by an exception."""
-    with _database().engine.begin() as connection:
+    with followed(), _database().engine.begin() as connection:
         yield connection
+
+
+class _Following(threading.local):
+    """What is to follow the commit of the transaction that a thread is in; None outside of one."""
+
+    tasks: list[Callable[[], None]] | None = None
+
+
+_following = _Following()
+
+
+def after_commit(task: Callable[[], None]) -> None:
+    """Do `task` once this thread's transaction is committed; never when it is not.
+
+    The transaction is over then, so what `task` raises reaches who had it committed.
+    """
+    if _following.tasks is not None:
+        _following.tasks.append(task)
+
+
+@contextmanager
+def followed() -> Iterator[None]:
+    """Around a transaction: what was to follow its commit is done at the end of this."""
+    before = _following.tasks
+    tasks: list[Callable[[], None]] = []
+    _following.tasks = tasks
+    try:
+        yield
+    finally:
+        _following.tasks = before
+    for task in tasks:
+        task()
 
 
 def insert_or_update(connection: Connection, table: type[Base]) -> Any:

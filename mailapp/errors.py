@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -13,6 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+from mailapp.i18n import gettext as _
+from mailapp.i18n import lazy_gettext
 from mailapp.telemetry import request_id
 
 Part = Literal["database", "redis", "attachments"]
@@ -20,20 +22,32 @@ Part = Literal["database", "redis", "attachments"]
 # Long enough for a part to be restarted, short enough that a person waits for it.
 RETRY_AFTER = 5
 
-_AWAY: dict[Part, str] = {
-    "database": "The database does not answer at the moment.",
-    "redis": "The service that remembers who is logged in does not answer at the moment.",
-    "attachments": "The store that keeps attachments does not answer at the moment. "
-    "Mail without attachments works.",
+_AWAY: dict[Part, Any] = {
+    "database": lazy_gettext("The database does not answer at the moment."),
+    "redis": lazy_gettext(
+        "The service that remembers who is logged in does not answer at the moment."
+    ),
+    "attachments": lazy_gettext(
+        "The store that keeps attachments does not answer at the moment. "
+        "Mail without attachments works."
+    ),
 }
 
 _TITLES = {
-    400: "This request can't be understood",
-    403: "This is not allowed",
-    404: "There is nothing here",
-    405: "This can't be done here",
-    413: "This is too large",
-    429: "Too many tries",
+    400: lazy_gettext("This request can't be understood"),
+    403: lazy_gettext("This is not allowed"),
+    404: lazy_gettext("There is nothing here"),
+    405: lazy_gettext("This can't be done here"),
+    413: lazy_gettext("This is too large"),
+    429: lazy_gettext("Too many tries"),
+}
+
+# What there is to say of an error that the framework raises; of the rest, as of 400.
+_TEXTS = {
+    400: lazy_gettext("Nothing was done. Go back and try again."),
+    404: lazy_gettext("The address is wrong, or what was here is gone."),
+    405: lazy_gettext("Nothing was done. Begin at your mail."),
+    413: lazy_gettext("The request is larger than this service takes."),
 }
 
 
@@ -67,6 +81,11 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RedisError, _redis_away)
 
 
+def not_there() -> Problem:
+    """There is nothing at this address, or nothing for this person."""
+    return Problem(404, str(_TITLES[404]), str(_TEXTS[404]))
+
+
 def wants_json() -> bool:
     """Whether a script asked, which wants {"error": …}, not a page."""
     return request.accept_mimetypes.best == "application/json"
@@ -74,7 +93,7 @@ def wants_json() -> bool:
 
 def away_text(part: Part) -> str:
     """One or two sentences that tell a person which part is away."""
-    return _AWAY[part]
+    return str(_AWAY[part])
 
 
 def is_database_away(error: BaseException) -> bool:
@@ -113,8 +132,8 @@ def unavailable_page(part: Part, *, typed: Sequence[tuple[str, str]] = ()) -> Re
     """503: which part is away, and that trying again in a moment is the thing to do."""
     return page(
         503,
-        "Please try again in a moment",
-        _AWAY[part] + " Nothing that was saved is lost.",
+        _("Please try again in a moment"),
+        " ".join([away_text(part), _("Nothing that was saved is lost.")]),
         retry_after=RETRY_AFTER,
         typed=typed,
     )
@@ -141,9 +160,11 @@ def _problem(error: Problem) -> Response:
 def _stale_form(error: CSRFError) -> Response:
     return page(
         400,
-        "This page was out of date",
-        "The form carried no valid security token, so nothing was done. "
-        "Open the page again and repeat what you did.",
+        _("This page was out of date"),
+        _(
+            "The form carried no valid security token, so nothing was done. "
+            "Open the page again and repeat what you did."
+        ),
         typed=typed(),
     )
 
@@ -158,16 +179,13 @@ def _http_error(error: HTTPException) -> Response:
             return _database_away(cause)
         return page(
             500,
-            "Something went wrong here",
-            "It is not your fault. It has been noted under the number below; please try again.",
+            _("Something went wrong here"),
+            _("It is not your fault. It has been noted under the number below; please try again."),
         )
     if status < 400:  # a redirect raised by the router is an answer, not an error
         return make_response(error.get_response())
-    text = {
-        404: "The address is wrong, or what was here is gone.",
-        413: "The request is larger than this service takes.",
-    }.get(status, error.description or "")
-    response = page(status, _TITLES.get(status, error.name), text)
+    text = _TEXTS.get(status, _TEXTS[400])
+    response = page(status, str(_TITLES.get(status, _TITLES[400])), str(text))
     for name, value in error.get_headers():
         if name.lower() in {"allow", "retry-after", "content-range"}:
             response.headers[name] = value
@@ -175,7 +193,22 @@ def _http_error(error: HTTPException) -> Response:
 
 
 # Fields that are no text of a person's, or must not be shown again.
-_NOT_TYPED = frozenset({"csrf_token", "draft_key", "form_id", "next", "action", "remove"})
+_NOT_TYPED = frozenset(
+    (
+        *("csrf_token", "draft_key", "form_id", "version", "next", "action", "remove"),
+        *("html", "preset", "send_at", "time_zone", "anyway"),
+    )
+)
+
+_LABELS = {
+    "to": lazy_gettext("To"),
+    "cc": lazy_gettext("Cc"),
+    "bcc": lazy_gettext("Bcc"),
+    "subject": lazy_gettext("Subject"),
+    "body": lazy_gettext("Message"),
+    "email": lazy_gettext("Email"),
+    "name": lazy_gettext("Name"),
+}
 
 
 def typed() -> list[tuple[str, str]]:
@@ -187,7 +220,7 @@ def typed() -> list[tuple[str, str]]:
     if request.method != "POST" or form is None:
         return []
     return [
-        ("Message" if name == "body" else name.replace("_", " ").capitalize(), value)
+        (str(_LABELS[name]) if name in _LABELS else name.capitalize(), value)
         for name, value in form.items(multi=True)
         if value and name not in _NOT_TYPED and "password" not in name
     ]

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PAGE_POLICY = "; ".join(
+PAGE_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' data:",
         "connect-src 'self'",
+        "frame-src 'self'",  # formatted mail, see html/document.py
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -27,7 +28,7 @@ _PAGE_POLICY = "; ".join(
 _ALWAYS = [
     (header[0].lower(), header)
     for header in (
-        ("Content-Security-Policy", _PAGE_POLICY),
+        ("Content-Security-Policy", PAGE_POLICY),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "same-origin"),
         ("Cross-Origin-Opener-Policy", "same-origin"),
@@ -35,6 +36,10 @@ _ALWAYS = [
         ("Cache-Control", "no-store"),
     )
 ]
+
+
+# Of pages and errors (i18n): whoever keeps one may give it only to who asks in the same language.
+_BY_LANGUAGE = ("Vary", "Accept-Language")
 
 
 def init_app(app: Flask) -> None:
@@ -58,6 +63,8 @@ class Completed:
         ) -> Callable[[bytes], object]:
             chosen = {name.lower() for name, _ in headers}
             lacking = [header for name, header in _ALWAYS if name not in chosen]
+            if not environ["PATH_INFO"].startswith("/static/"):
+                lacking.append(_BY_LANGUAGE)
             return start_response(status, headers + lacking, exc_info)
 
         return self._app(environ, completed)

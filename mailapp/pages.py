@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, g, render_template
+from flask import Flask, g, render_template, request
 from markupsafe import Markup
 
-from mailapp.mailbox.kept import kept
+from mailapp.i18n import current_language, dates
+from mailapp.mailbox import kept
 from mailapp.mailbox.services import Frame
+from mailapp.sessions import is_visit
 from mailapp.settings import Settings
 from mailapp.telemetry import request_id
 from mailapp.templating import filesize
@@ -25,15 +27,23 @@ def init_app(app: Flask, settings: Settings) -> None:
     }
 
     @app.template_global()
-    def shell(frame: Frame, active: str) -> str:
-        return kept(
+    def shell(frame: Frame, active: str, query: str) -> str:
+        return kept.part(
             frame,
-            ("shell", active),
+            ("shell", active, query),
             lambda: Markup(  # noqa: S704  # a template's own output
-                render_template("shell.html", frame=frame, active=active)
+                render_template("shell.html", frame=frame, active=active, query=query)
             ),
         )
 
     @app.context_processor
     def _shown() -> dict[str, Any]:
-        return {**constant, "request_id": request_id(), "frame": g.get("frame")}
+        language = current_language()
+        return {
+            **constant,
+            "language": language,
+            "dates": dates.tag(language),
+            "request_id": request_id(),
+            "frame": g.get("frame"),
+            "is_visit": is_visit(request),
+        }

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Engine,
     Select,
     String,
+    Subquery,
     Text,
     bindparam,
 )
@@ -31,7 +32,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from mailapp.database import engine, read, write
+from mailapp.database import engine, followed, read, write
 from mailapp.postgresql import Idle, PatientConnection, driver_of, reported
 from mailapp.postgresql import Transaction as Transaction
 
@@ -70,6 +71,8 @@ class among(FunctionElement[bool]):  # noqa: N801  # SQLAlchemy's functions are 
 
     type = Boolean()
     inherit_cache = True
+    # It is a comparison: SQLite, which has no booleans, would compare it with 1, and use no index.
+    _is_implicitly_boolean = True
 
     def __init__(self, column: InstrumentedAttribute[Any], name: str) -> None:
         # A cast to VARCHAR(n) would cut what is longer, and so find what was not asked for.
@@ -87,6 +90,28 @@ def _in_array(element: among, compiler: SQLCompiler, **options: Any) -> str:
 def _in_json(element: among, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(clause, **options) for clause in element.clauses)
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # SQLAlchemy's own SQL
+
+
+class rows_as_json(FunctionElement[str]):  # noqa: N801  # SQLAlchemy's functions are written so
+    """All rows of a subquery as one text: a JSON list of lists."""
+
+    type = Text()
+    inherit_cache = True
+
+    def __init__(self, rows: Subquery) -> None:
+        super().__init__(*rows.c)
+
+
+@compiles(rows_as_json, "postgresql")
+def _json_agg(element: rows_as_json, compiler: SQLCompiler, **options: Any) -> str:
+    columns = ", ".join(compiler.process(column, **options) for column in element.clauses)
+    return f"CAST(json_agg(json_build_array({columns})) AS TEXT)"
+
+
+@compiles(rows_as_json, "sqlite")
+def _json_group_array(element: rows_as_json, compiler: SQLCompiler, **options: Any) -> str:
+    columns = ", ".join(compiler.process(column, **options) for column in element.clauses)
+    return f"json_group_array(json_array({columns}))"
 
 
 class Query:
@@ -193,18 +218,19 @@ def transaction() -> Iterator[Transaction]:
         with write() as connection:
             yield connection
         return
-    try:
-        record, driver = pool.take()
+    with followed():
         try:
-            driver.command(b"BEGIN")
+            record, driver = pool.take()
             try:
-                yield driver
-            except BaseException:
-                with suppress(psycopg.Error):  # a connection that is gone has ended it already
-                    driver.rollback()
-                raise
-            driver.commit()
-        finally:
-            pool.give_back(record, driver)
-    except psycopg.Error as error:
-        raise reported(error, "BEGIN or COMMIT") from error
+                driver.command(b"BEGIN")
+                try:
+                    yield driver
+                except BaseException:
+                    with suppress(psycopg.Error):  # a connection that is gone has ended it already
+                        driver.rollback()
+                    raise
+                driver.commit()
+            finally:
+                pool.give_back(record, driver)
+        except psycopg.Error as error:
+            raise reported(error, "BEGIN or COMMIT") from error

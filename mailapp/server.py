@@ -6,6 +6,7 @@ import ctypes
 import errno
 import mmap
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
@@ -30,7 +32,10 @@ from gunicorn.workers.gthread import ThreadWorker
 from mailapp import create_app, database
 from mailapp.cluster import heartbeat
 from mailapp.companion import Companion, Duty, Keeper
+from mailapp.compose import outbox
 from mailapp.health import begin_drain, draining
+from mailapp.live import views as live
+from mailapp.mailbox import bulk
 from mailapp.settings import Network, Settings, SettingsError
 from mailapp.telemetry import configure_logging, exposition, metrics
 
@@ -47,6 +52,8 @@ STUCK_AFTER = 60
 # What a stop by Ctrl-C leaves to requests under way, in seconds.
 HURRY = 2
 BACKLOG = 2048
+# Files and connections that each process may have open, where the system lets it.
+OPEN_FILES = 65536
 # Blocks of memory from this size on, in bytes, go back to the system as soon as they are freed.
 RETURNED_FROM = 1024 * 1024
 # How long, and how much, a client that has its answer may go on sending before it is cut off.
@@ -57,7 +64,7 @@ HANG_UP_BYTES = 65536
 def serve(
     settings: Settings,
     load: Callable[[Settings], WSGIApplication] = create_app,
-    duties: Sequence[Duty] = (exposition.begin, heartbeat.begin),
+    duties: Sequence[Duty] = (exposition.begin, heartbeat.begin, bulk.begin, outbox.begin),
 ) -> NoReturn:
     """Serve until a signal ends it; leave by SystemExit, also in the worker processes.
 
@@ -70,6 +77,7 @@ def serve(
     """
     configure_logging(settings)
     _return_memory()
+    _allow_many_connections()
     listener = _listen(settings, "PORT", settings.port)
     aside = (
         _listen(settings, "METRICS_PORT", settings.metrics_port) if settings.metrics_port else None
@@ -90,6 +98,17 @@ def _return_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(-3, RETURNED_FROM)  # M_MMAP_THRESHOLD of <malloc.h>
+
+
+def _allow_many_connections() -> None:
+    """Allow as many open files as may be allowed: each open page has a connection.
+
+    What a shell or systemd begins with, 1024, is for programs that use select(); we don't.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _memory() -> str | None:
@@ -245,6 +264,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().__init__(instance)
         self._instance = instance
         self._stop_at: float | None = None
+        self._stopping = False
 
     def init_signals(self) -> None:
         ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
@@ -281,6 +301,22 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         """Called at least once a second, from before the first worker to the end of the drain."""
         self._instance.keeper.keep(self._let_go)
         super().manage_workers()
+
+    def stop(self, graceful: bool = True) -> None:
+        self._stopping = True
+        super().stop(graceful)
+
+    def reap_workers(self) -> None:
+        """A worker that could not load the application ends all of it, once.
+
+        One that says so while the others are being stopped would end the stop itself, with a
+        traceback and another status; gunicorn asks again until all are reaped.
+        """
+        try:
+            super().reap_workers()
+        except HaltServer:
+            if not self._stopping:
+                raise
 
     def _let_go(self) -> None:
         # Else connections would go on queueing for nobody after the workers have closed it.
@@ -333,9 +369,23 @@ class _OneSend:
     """A connection that sends an answer's head with the first of its body, where gunicorn sends
     them apart: one call less, and the other side wakes up once."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, request: Any) -> None:
         self._connection = connection
+        self._request = request
         self._head: bytes | None = None
+        # Whose it is after the answer, see `hand_over`.
+        self.taker: Callable[[socket.socket], None] | None = None
+
+    def hand_over(self, taker: Callable[[socket.socket], None]) -> None:
+        """Give the connection to `taker` when the answer is sent, to go on with it at leisure.
+
+        For a view that found this as "gunicorn.socket" in its environment. The answer has no
+        length then, and ends where the connection does, as in HTTP/1.0: so whoever writes on it
+        needs no framing, and nobody sends another request into it.
+        """
+        self._request.version = (1, 0)
+        self._request.force_close()
+        self.taker = taker
 
     def sendall(self, data: bytes) -> None:
         """The first call is the head's, and waits for what comes next."""
@@ -453,12 +503,15 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
             answered: bool = super().handle_request(req, conn)
             return answered
         connection = conn.sock
-        conn.sock = one_send = _OneSend(connection)
+        conn.sock = one_send = _OneSend(connection, req)
         try:
             kept: bool = super().handle_request(req, conn)
             one_send.flush()
         finally:
             conn.sock = connection
+        if one_send.taker is not None:
+            conn.is_handed_over = True
+            one_send.taker(socket.socket(fileno=connection.detach()))
         return kept
 
     @staticmethod
@@ -501,6 +554,8 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
             self._take_the_queued()
+            # Not when the drain begins: those who come back would often come back here.
+            live.end_all(self.wsgi)
 
     def _take_the_queued(self) -> None:
         """Accept who already stands in the kernel's queue, then close it.
@@ -516,7 +571,9 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
             listener.close()
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
-        if fs.cancelled() or fs.exception() is not None or fs.result():
+        if getattr(conn, "is_handed_over", False):
+            self.nr_conns -= 1
+        elif fs.cancelled() or fs.exception() is not None or fs.result():
             super().finish_request(conn, fs)
         else:
             self._hang_up(conn)

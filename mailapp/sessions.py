@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar, cast
@@ -26,12 +26,24 @@ import msgspec
 import redis
 from flask import Flask, Request, Response, current_app, request, session
 from flask_session.base import Serializer, ServerSideSession, ServerSideSessionInterface
-from sqlalchemy import Connection, Index, LargeBinary, String, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Index,
+    LargeBinary,
+    String,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mailapp.database import Base, BigId, UtcDateTime, now, read, write
 from mailapp.errors import Unavailable, is_database_away
+from mailapp.live import news
+from mailapp.queries import Query, among
 from mailapp.redis import Client, redis_client
 from mailapp.settings import Settings
 
@@ -50,9 +62,10 @@ _ANONYMOUS = "~"
 # Paths that never look at a session: a health check must not hang on Redis, a style sheet not wait.
 _WITHOUT_SESSION = ("/static/", "/livez", "/healthz")
 
-# What a page asks for by itself as long as it is open. It is no visit: a window that somebody left
-# open must not keep their session alive for good.
-_NO_VISIT = ("/admin/cluster/now",)
+# What a page asks for by itself as long as it is open, and the header that says so of all else. It
+# is no visit: a window that somebody left open must not keep their session alive for good.
+_NO_VISIT = ("/admin/cluster/now", "/live", "/live/state")
+BY_ITSELF = "X-By-Itself"
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,9 @@ class SessionStore(Protocol):
 
     def of_account(self, account_id: int) -> Iterable[tuple[str, bytes, int]]:
         """Every live session of an account: id, data, seconds since the last visit."""
+
+    def alive(self, store_ids: Sequence[str]) -> set[str]:
+        """Which of these have not ended. This is no visit."""
 
 
 class UserSession(ServerSideSession):  # type: ignore[misc]  # Flask-Session has no types
@@ -135,7 +151,7 @@ class StoredSessions(ServerSideSessionInterface):  # type: ignore[misc]
             try:
                 data = self._retrieve_session_data(
                     self._get_store_id(sid),
-                    sliding=not sid.startswith(_ANONYMOUS) and request.path not in _NO_VISIT,
+                    sliding=not sid.startswith(_ANONYMOUS) and is_visit(request),
                 )
             except (redis.RedisError, SQLAlchemyError) as error:
                 # Raised here it would be a bare 500; _report_failure raises it in time for a page.
@@ -275,6 +291,8 @@ class RedisSessions:
         with self.client.pipeline(transaction=True) as pipe:
             pipe.delete(f"session:{store_id}")
             pipe.srem(f"sessions-of:{account_id}", store_id)
+            # Pages that are still open in it are told of nothing more.
+            pipe.publish(news.channel(account_id), news.SESSION_ENDED)
             return bool(pipe.execute()[0])
 
     def of_account(self, account_id: int) -> Iterable[tuple[str, bytes, int]]:
@@ -289,6 +307,13 @@ class RedisSessions:
             (store_id, data, max(0, self.lifetime - left))
             for (store_id, data), left in zip(alive, remaining, strict=True)
         ]
+
+    def alive(self, store_ids: Sequence[str]) -> set[str]:
+        with self.client.pipeline(transaction=False) as pipe:
+            for store_id in store_ids:
+                pipe.exists(f"session:{store_id}")
+            answers = pipe.execute() if store_ids else []
+        return {store_id for store_id, is_there in zip(store_ids, answers, strict=True) if is_there}
 
     def _alive(self, account_id: int) -> list[tuple[str, bytes | None]]:
         members = cast("set[bytes]", self.client.smembers(f"sessions-of:{account_id}"))
@@ -311,6 +336,13 @@ class StoredSession(Base):
     account_id: Mapped[int | None] = mapped_column(BigId)
     data: Mapped[bytes] = mapped_column(LargeBinary)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+_ALIVE = Query(
+    select(StoredSession.id).where(
+        among(StoredSession.id, "ids"), StoredSession.expires_at > bindparam("moment")
+    )
+)
 
 
 class DatabaseSessions:
@@ -376,6 +408,10 @@ class DatabaseSessions:
             for row in rows
         ]
 
+    def alive(self, store_ids: Sequence[str]) -> set[str]:
+        rows = _ALIVE.read(ids=list(store_ids), moment=now())
+        return {row.id for row in rows}
+
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its sessions."""
@@ -432,6 +468,21 @@ def optional(view: View) -> View:
 def failed() -> bool:
     """Whether this request's session could not be read, because the store did not answer."""
     return _current().failure is not None
+
+
+def is_visit(asked: Request) -> bool:
+    """Whether a person did this, and not a page by itself, as it does for as long as it is open."""
+    return asked.path not in _NO_VISIT and BY_ITSELF not in asked.headers
+
+
+def handle() -> str:
+    """What names this visitor's session without being able to open it."""
+    return _interface()._get_store_id(_current().sid)
+
+
+def alive(handles: Sequence[str]) -> set[str]:
+    """Which of these sessions have not ended. Asking is no visit."""
+    return _interface().store.alive(handles)
 
 
 def list_sessions(account_id: int) -> list[SessionInfo]:

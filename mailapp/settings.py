@@ -381,6 +381,21 @@ VARIABLES: tuple[Variable, ...] = (
         "Largest attachment. nginx's `client_max_body_size` is this and 1 MiB.",
     ),
     Variable(
+        "QUOTA_BYTES",
+        "quota_bytes",
+        _integer(0, 2**62),
+        str(5 * 1024 * MIB),
+        "Room for one person's mail and drafts, where `mailapp user quota` says nothing else; "
+        "0: no limit.",
+    ),
+    Variable(
+        "MAX_DELIVERY_BYTES",
+        "max_delivery_bytes",
+        _integer(1024, 5 * 1024 * MIB),
+        str(100 * MIB),
+        "Largest message that `mailapp deliver` takes.",
+    ),
+    Variable(
         "MAX_MESSAGE_BYTES",
         "max_message_bytes",
         _integer(1024, 64 * MIB),
@@ -389,6 +404,13 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "MAX_RECIPIENTS", "max_recipients", _integer(1, 10000), "100", "Most people in one message."
+    ),
+    Variable(
+        "UNDO_SEND_SECONDS",
+        "undo_send_seconds",
+        _integer(0, 60),
+        "5",
+        "Seconds for which a send can be undone, for who has not chosen; 0: not at all.",
     ),
     Variable(
         "LOGIN_TRIES_ACCOUNT",
@@ -417,6 +439,13 @@ VARIABLES: tuple[Variable, ...] = (
         _integer(0, 365 * 86400),
         "86400",
         "Seconds `mailapp gc` leaves what nothing refers to: work under way is never swept.",
+    ),
+    Variable(
+        "TRASH_DAYS",
+        "trash_days",
+        _integer(0, 3650),
+        "30",
+        "Days after which `mailapp gc` deletes what was moved to Trash or Spam; 0: never.",
     ),
     Variable(
         "DATABASE_TIMEOUT",
@@ -470,12 +499,16 @@ class Settings:
     cookie_secure: Literal["auto", "always"]
     signup_open: bool
     max_attachment_bytes: int
+    quota_bytes: int
+    max_delivery_bytes: int
     max_message_bytes: int
     max_recipients: int
+    undo_send_seconds: int
     login_tries_account: int
     login_tries_address: int
     login_window: int
     gc_grace: int
+    trash_days: int
     database_timeout: float
     redis_timeout: float
     minio_timeout: float

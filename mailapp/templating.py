@@ -1,22 +1,26 @@
 """What the templates can say: addresses of static files, icons, sizes, links in plain text."""
 
 import hashlib
+import posixpath
 import re
 import secrets
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from flask import Flask
+from flask import Flask, Response, request
 from markupsafe import Markup, escape
+
+from mailapp.html.links import in_text
+from mailapp.i18n import dates, ngettext
 
 _UNITS = ("KB", "MB", "GB", "TB")
 
-# Characters that RFC 3986 (section 2) never allows bare in an address, and the two that plain text
-# puts around one; everything else may belong to it, also letters of any script.
-_LINK = re.compile(r"https?://[^\s<>\"\x00-\x1f\x7f]+", re.IGNORECASE)
-_CLOSING = {")": "(", "]": "[", "}": "{"}
+# What a module imports by a path relative to its own: `from "./form.js"`, `import("./form.js")`.
+_IMPORT = re.compile(
+    r'(?<=\bfrom ")\.{1,2}/[^"]+(?=")|(?<=\bimport ")\.{1,2}/[^"]+(?=")'
+    r'|(?<=\bimport\(")\.{1,2}/[^"]+(?="\))'
+)
 
 _SYSTEMS = (
     ("iPhone", "iPhone"),
@@ -43,7 +47,7 @@ _BROWSERS = (
 def filesize(size: int) -> str:
     """Return a size in bytes as a person says it: `1 byte`, `1.5 KB`, `50 MB` (1 KB = 1024)."""
     if size < 1024:
-        return "1 byte" if size == 1 else f"{size} bytes"
+        return ngettext("%(num)s byte", "%(num)s bytes", size)
     amount = size / 1024
     units = iter(_UNITS)
     unit = next(units)
@@ -58,30 +62,13 @@ def linkify(text: str) -> Markup:
     """Return plain text as HTML with its http and https addresses made links, all else escaped."""
     parts: list[str] = []
     end = 0
-    for match in _LINK.finditer(text):
-        address = _without_sentence_end(match.group())
-        if len(address) <= address.index("//") + 2:
-            continue
-        parts.append(str(escape(text[end : match.start()])))
-        shown = escape(address)
+    for begins, ends in in_text(text):
+        parts.append(str(escape(text[end:begins])))
+        shown = escape(text[begins:ends])
         parts.append(f'<a href="{shown}" rel="noopener noreferrer nofollow">{shown}</a>')
-        end = match.start() + len(address)
+        end = ends
     parts.append(str(escape(text[end:])))
     return Markup("".join(parts))  # noqa: S704 - every part is escaped above
-
-
-def _without_sentence_end(address: str) -> str:
-    """Drop the punctuation that belongs to the sentence around an address, not to the address."""
-    end = len(address)
-    # Counted once: a message may be a megabyte of closing brackets.
-    count = {bracket: address.count(bracket) for bracket in "()[]{}"}
-    while True:
-        last = address[end - 1]
-        if last in _CLOSING and count[last] > count[_CLOSING[last]]:
-            count[last] -= 1
-        elif last not in ".,;:!?'*_…、。":
-            return address[:end]
-        end -= 1
 
 
 def escaped(texts: Sequence[str]) -> list[str]:
@@ -104,13 +91,19 @@ def agent_name(agent: str) -> str:
 class StaticFiles:
     """Addresses of the static files, each with a hash of its content so that it can be cached.
 
-    A file is read once per process, at its first use.
+    In a script of ours each import gets the hash of what it imports, so that a page's modules are
+    all of one version and none is asked for twice; so they can't import in a circle. A file is read
+    once per process, at its first use.
     """
 
     def __init__(self, folder: Path, prefix: str) -> None:
         """Serve the files of `folder` under the path `prefix`, such as `/static`."""
         self._folder = folder
         self._prefix = prefix.rstrip("/")
+        files = (file.relative_to(folder) for file in folder.rglob("*.js"))
+        # Scripts of others are served as they were published.
+        self.modules = frozenset(file.as_posix() for file in files if file.parts[0] != "vendor")
+        self._contents: dict[str, bytes] = {}
         self._urls: dict[str, str] = {}
         self._icons: dict[str, Markup] = {}
 
@@ -118,9 +111,24 @@ class StaticFiles:
         """Return the path of a static file with `?v=` its content; FileNotFoundError if missing."""
         url = self._urls.get(filename)
         if url is None:
-            digest = hashlib.sha256((self._folder / filename).read_bytes()).hexdigest()
+            digest = hashlib.sha256(self.content(filename)).hexdigest()
             url = self._urls[filename] = f"{self._prefix}/{quote(filename)}?v={digest[:12]}"
         return url
+
+    def content(self, filename: str) -> bytes:
+        """Return a static file as it is served; FileNotFoundError if missing."""
+        content = self._contents.get(filename)
+        if content is None:
+            content = (self._folder / filename).read_bytes()
+            if filename in self.modules:
+                folder = posixpath.dirname(filename)
+
+                def address(imported: re.Match[str]) -> str:
+                    return self.url(posixpath.normpath(posixpath.join(folder, imported.group())))
+
+                content = _IMPORT.sub(address, content.decode()).encode()
+            self._contents[filename] = content
+        return content
 
     def publish(self, folder: Path) -> None:
         """Copy every file to `folder`/its hash/its path, for a web server that serves them itself.
@@ -137,7 +145,7 @@ class StaticFiles:
                 continue
             published.parent.mkdir(parents=True, exist_ok=True)
             fresh = published.with_name(f".{published.name}.{secrets.token_hex(4)}")
-            shutil.copyfile(file, fresh)
+            fresh.write_bytes(self.content(filename.as_posix()))
             fresh.rename(published)  # nobody sees half a file
 
     def icon(self, name: str) -> Markup:
@@ -153,6 +161,16 @@ class StaticFiles:
 def init_app(app: Flask) -> None:
     """Give the templates of `app` their filters and globals."""
     static = StaticFiles(Path(app.static_folder or ""), app.static_url_path or "")
+
+    def serve(filename: str) -> Response:
+        if filename not in static.modules:
+            return app.send_static_file(filename)
+        response = Response(static.content(filename), mimetype="text/javascript")
+        response.add_etag()
+        response.make_conditional(request)
+        return response
+
+    app.view_functions["static"] = serve
     environment = app.jinja_env
     # A folder page has fifty rows: the indentation of the templates is not worth sending.
     environment.trim_blocks = True
@@ -161,6 +179,7 @@ def init_app(app: Flask) -> None:
     # that an icon costs a page nothing.
     environment.filters.update(
         filesize=filesize,
+        full_time=dates.full,
         linkify=linkify,
         agent_name=agent_name,
         static_url=static.url,

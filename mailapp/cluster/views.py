@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
@@ -14,17 +14,19 @@ from mailapp.cluster.record import POINTS, STEP, Part, Record, State
 from mailapp.cluster.registry import registry
 from mailapp.cluster.services import Overview
 from mailapp.database import now
+from mailapp.i18n import gettext as _
+from mailapp.i18n import lazy_gettext, ngettext
 from mailapp.redis import redis_client
 
 bp = Blueprint("cluster", __name__)
 
-_STATES: dict[State, str] = {
-    "ok": "Serving",
-    "degraded": "Serving in part",
-    "unavailable": "Can’t serve",
-    "draining": "Draining",
-    "silent": "Does not answer",
-    "starting": "Starting",
+_STATES: dict[State, Any] = {
+    "ok": lazy_gettext("Serving"),
+    "degraded": lazy_gettext("Serving in part"),
+    "unavailable": lazy_gettext("Can’t serve"),
+    "draining": lazy_gettext("Draining"),
+    "silent": lazy_gettext("Does not answer"),
+    "starting": lazy_gettext("Starting"),
 }
 _MINUTES = POINTS * STEP // 60
 
@@ -117,7 +119,7 @@ def _card(record: Record, overview: Overview, top: float, moment: datetime) -> _
     return _Card(
         name=record.name,
         state=record.state,
-        state_text=_STATES[record.state],
+        state_text=str(_STATES[record.state]),
         why=_why(record),
         version=record.version,
         is_new=several and is_new,
@@ -128,7 +130,7 @@ def _card(record: Record, overview: Overview, top: float, moment: datetime) -> _
         under_way=record.under_way,
         room=record.room,
         cpu="–" if record.cpu is None else f"{record.cpu:.0%}",
-        latency="–" if record.latency is None else f"{_number(record.latency)} ms",
+        latency="–" if record.latency is None else _("%(count)s ms", count=_number(record.latency)),
         rate=_number(_last(record.requests)),
         errors=_number(_last(record.errors)),
         plot=_plot(record.requests, record.errors, top),
@@ -139,19 +141,27 @@ def _card(record: Record, overview: Overview, top: float, moment: datetime) -> _
 def _why(record: Record) -> str:
     """What an operator wants to know of a state that is not the best, in a sentence."""
     if record.state == "draining":
-        return "It was asked to stop: the balancer leaves it, and it finishes what is under way."
+        return _("It was asked to stop: the balancer leaves it, and it finishes what is under way.")
     if record.state == "silent":
-        return "Its own processes gave no answer to /healthz."
-    failing = [f"{part.name}: {part.error or 'failing'}" for part in record.parts if part.failing]
+        return _("Its own processes gave no answer to /healthz.")
+    failing = [
+        ": ".join([part.name, part.error or _("failing")]) for part in record.parts if part.failing
+    ]
     return f"{'; '.join(failing).capitalize()}." if failing else ""
 
 
 def _plot(requests: Sequence[float], errors: Sequence[float], top: float) -> _Plot:
-    words = f"Requests a second over the last {_MINUTES} minutes: none counted yet"
+    words = _(
+        "Requests a second over the last %(minutes)s minutes: none counted yet", minutes=_MINUTES
+    )
     if requests:
-        words = (
-            f"Requests a second over the last {_MINUTES} minutes: now {_number(requests[-1])}, "
-            f"at most {_number(max(requests))}; errors at most {_number(max(errors, default=0))}"
+        words = _(
+            "Requests a second over the last %(minutes)s minutes: now %(now)s, "
+            "at most %(most)s; errors at most %(errors)s",
+            minutes=_MINUTES,
+            now=_number(requests[-1]),
+            most=_number(max(requests)),
+            errors=_number(max(errors, default=0)),
         )
     return _Plot(
         line=plots.line(requests, top, POINTS),
@@ -165,21 +175,26 @@ def _sentence(overview: Overview) -> str:
     """How they all are, short enough to be read aloud when it changes."""
     count, serving = len(overview.instances), len(overview.serving)
     if not count:
-        return "No instance has told of itself yet."
-    noun = "instance" if count == 1 else "instances"
+        return _("No instance has told of itself yet.")
     if serving == count:
-        return f"{count} {noun}, serving" if count == 1 else f"{count} {noun}, all serving"
+        return ngettext("%(num)s instance, serving", "%(num)s instances, all serving", count)
     others = [
-        f"{sum(record.state == state for record in overview.instances)} {text}"
+        text % {"count": sum(record.state == state for record in overview.instances)}
         for state, text in (
-            ("starting", "starting"),
-            ("draining", "draining"),
-            ("unavailable", "can’t serve"),
-            ("silent", "without an answer"),
+            ("starting", _("%(count)s starting")),
+            ("draining", _("%(count)s draining")),
+            ("unavailable", _("%(count)s can’t serve")),
+            ("silent", _("%(count)s without an answer")),
         )
         if any(record.state == state for record in overview.instances)
     ]
-    return f"{count} {noun}: {serving} serving, {', '.join(others)}"
+    return ngettext(
+        "%(num)s instance: %(serving)s serving, %(others)s",
+        "%(num)s instances: %(serving)s serving, %(others)s",
+        count,
+        serving=serving,
+        others=", ".join(others),
+    )
 
 
 def _last(values: Sequence[float]) -> float:
@@ -195,10 +210,10 @@ def _duration(seconds: float) -> str:
     """Roughly, as a person says it: `8 s`, `12 min`, `2 h 5 min`, `3 d 4 h`."""
     whole = int(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("%(seconds)s s", seconds=whole)
     minutes, hours, days = whole // 60, whole // 3600, whole // 86400
     if minutes < 60:
-        return f"{minutes} min"
+        return _("%(minutes)s min", minutes=minutes)
     if hours < 24:
-        return f"{hours} h {minutes % 60} min"
-    return f"{days} d {hours % 24} h"
+        return _("%(hours)s h %(minutes)s min", hours=hours, minutes=minutes % 60)
+    return _("%(days)s d %(hours)s h", days=days, hours=hours % 24)

@@ -9,7 +9,6 @@ Outside of `mailapp serve` a process counts for itself, and nobody asks.
 from __future__ import annotations
 
 import threading
-from functools import cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
@@ -58,6 +57,12 @@ class Metrics:
         self.in_progress = Gauge(
             "mailapp_http_requests_in_progress",
             "Requests whose answer is not over.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.open_pages = Gauge(
+            "mailapp_open_pages",
+            "Pages that hold a connection on which they are told of changes.",
             registry=registry,
             multiprocess_mode="livesum",
         )
@@ -170,10 +175,13 @@ class _Value:
         return None
 
 
-@cache
+# Made before anybody asks: two threads that did at once would each have one, with its own sums.
+_metrics = Metrics()
+
+
 def metrics() -> Metrics:
     """What this process counts."""
-    return Metrics()
+    return _metrics
 
 
 def count_in(directory: Path, place: str) -> None:
@@ -181,9 +189,10 @@ def count_in(directory: Path, place: str) -> None:
 
     A place is had by one process at a time: a worker's number, from 0, or a word.
     """
+    global _metrics
     _Value.files = _Files(directory, place)
     values.ValueClass = _Value
-    metrics.cache_clear()
+    _metrics = Metrics()
 
 
 def leave(directory: Path, place: str) -> None:
