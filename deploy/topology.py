@@ -94,6 +94,17 @@ def signal_family(pid: int, number: signal.Signals) -> None:
             os.kill(member, number)
 
 
+def _stands_still(pid: int) -> bool:
+    """Whether every thread of a process and all its descendants is stopped."""
+    for member in family(pid):
+        for thread in Path(f"/proc/{member}/task").glob("*/stat"):
+            with contextlib.suppress(OSError):
+                # Behind the name, which may hold anything.
+                if thread.read_text().rpartition(")")[2].split()[0] not in "TtZX":
+                    return False
+    return True
+
+
 _handed_out: set[int] = set()
 
 
@@ -274,6 +285,10 @@ class Server:
     def pause(self) -> None:
         """Freeze it: connections are accepted by the kernel, and nothing is ever answered."""
         signal_family(self.pid, signal.SIGSTOP)
+        # A thread that is running on another processor gets some further.
+        deadline = time.monotonic() + 5
+        while not _stands_still(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def resume(self) -> None:
         """Undo `pause`."""
@@ -345,9 +360,9 @@ class Postgres(Server):
         """The URL of one database of this server."""
         return f"postgresql+psycopg://mailapp:{self.password}@{HOST}:{self.port}/{database}"
 
-    def create_database(self, name: str) -> str:
-        """Make an empty database and return its URL."""
-        self._sql(f'CREATE DATABASE "{name}"')
+    def create_database(self, name: str, like: str = "template1") -> str:
+        """Make a database, empty or a copy of another that nobody uses; return its URL."""
+        self._sql(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
         return self.url_of(name)
 
     def drop_database(self, name: str) -> None:
