@@ -18,11 +18,11 @@ from sqlalchemy import func, select
 from mailapp.accounts.models import Account
 from mailapp.attachments.models import Blob
 from mailapp.attachments.store import store
-from mailapp.compose import services as compose
+from mailapp.compose import drafts
 from mailapp.compose.keys import DraftKey
-from mailapp.compose.services import Typed
+from mailapp.compose.typed import Typed
 from mailapp.database import read
-from mailapp.mailbox.models import Entry, Mailbox
+from mailapp.mailbox.models import Conversation, Entry, Mailbox
 from tests.people import Person
 
 
@@ -59,7 +59,7 @@ def draft(app: Flask, account_id: int, typed: Typed) -> uuid.UUID:
     """A new draft with this text."""
     draft_id = uuid.uuid4()
     with app.app_context():
-        compose.save(account_id, draft_id, typed, DraftKey(account_id, 0, draft_id))
+        drafts.save(account_id, draft_id, typed, DraftKey(account_id, 0, draft_id))
     return draft_id
 
 
@@ -73,7 +73,7 @@ def at_once(acts: Sequence[Callable[[Flask], Any]], instances: list[Flask]) -> l
 
 
 def counts_are_right(app: Flask) -> None:
-    """The counters of every mailbox are what a count of its entries gives."""
+    """What triggers keep of mailboxes, conversations and accounts is what their entries give."""
     with app.app_context(), read() as connection:
         kept = connection.execute(select(Mailbox.id, Mailbox.total, Mailbox.unread)).all()
         counted = {
@@ -86,9 +86,34 @@ def counts_are_right(app: Flask) -> None:
                 ).group_by(Entry.mailbox_id)
             )
         }
+        lists = connection.execute(select(Conversation)).all()
+        entries = connection.execute(select(Entry).order_by(Entry.sort_at, Entry.id)).all()
+        used = connection.execute(select(Account.id, Account.used_bytes)).all()
     assert {row[0]: (row[1], row[2]) for row in kept} == {
         row[0]: counted.get(row[0], (0, 0)) for row in kept
     }
+    assert sorted(map(tuple, lists)) == sorted(_conversations(entries))
+    assert {row.id: row.used_bytes for row in used} == {
+        row.id: sum(entry.size for entry in entries if entry.account_id == row.id) for row in used
+    }
+
+
+def _conversations(entries: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of the table, as the entries, from the oldest, make them."""
+    of_thread: dict[tuple[int, int], list[Any]] = {}
+    for entry in entries:
+        of_thread.setdefault((entry.mailbox_id, entry.thread_id), []).append(entry)
+    return [
+        (
+            *place,
+            found[-1].sort_at,
+            found[-1].id,
+            len(found),
+            sum(not entry.seen for entry in found),
+            sum(entry.starred for entry in found),
+        )
+        for place, found in of_thread.items()
+    ]
 
 
 def submit(

@@ -8,7 +8,9 @@ that passes has shown on the way that no instance keeps anything.
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,18 @@ from typing import Any
 import httpx
 import pytest
 import redis as client
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
+from werkzeug.routing import Rule
 
 from deploy.topology import Postgres, SeaweedFS, Valkey, variables
 from mailapp import create_app, database, migrations
+from mailapp.accounts import passwords
 from mailapp.accounts import services as accounts
 from mailapp.attachments import store
 from mailapp.settings import Settings
@@ -31,8 +41,68 @@ from tests.servers import (  # noqa: F401
 )
 
 PASSWORD = "correct horse battery staple"
+SECRET_KEY = "0123456789abcdef" * 2
 
 Environment = dict[str, str]
+
+
+class CompiledOnce(BytecodeCache):
+    """What Jinja makes of a template, for all applications that the tests make."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str | None], Bucket] = {}
+
+    def get_bucket(self, environment: Any, name: str, filename: str | None, source: str) -> Bucket:
+        """The same for the same template in the same language."""
+        place = (environment.language, name, source)
+        return self._kept.setdefault(place, Bucket(environment, name, ""))
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """It is in the bucket."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """So it stays."""
+
+
+COMPILED = CompiledOnce()
+
+# Real passwords take the time that they must; thousands of tests need not wait for theirs.
+QUICK = PasswordHasher.from_parameters(CHEAPEST)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """What takes long and is the same in each application that tests make: what Werkzeug makes of
+    a view's rule, and what SQLAlchemy makes of a statement, which one engine has as another."""
+    make_rule = Rule._compile_builder
+    builders: dict[tuple[object, ...], Any] = {}
+    statements: LRUCache[Any, Any] = LRUCache(2000)
+
+    def builder(rule: Rule, append_unknown: bool = True) -> Any:
+        key = (rule.rule, repr(rule.defaults), rule.subdomain, rule.host, append_unknown)
+        if key not in builders:
+            builders[key] = make_rule(rule, append_unknown)
+        return builders[key]
+
+    def share(connection: Connection) -> None:
+        connection.engine._compiled_cache = statements
+
+    event.listen(Engine, "engine_connect", share)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", builder)
+        # A statement is kept for a dialect, of which each engine has its own.
+        patch.setattr(DefaultDialect, "__eq__", lambda one, other: type(one) is type(other))
+        patch.setattr(DefaultDialect, "__hash__", lambda one: hash(type(one)))
+        yield
+    event.remove(Engine, "engine_connect", share)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Hashes that cost nothing; tests of the real ones ask for `real_passwords`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", QUICK)
+        yield
 
 
 class InTurn(httpx.BaseTransport):
@@ -53,29 +123,75 @@ def parts(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DATA_DIR on the embedded default, ready and empty, for each test to have a copy of."""
+    folder = tmp_path_factory.mktemp("empty") / "data"
+    _make_ready({"DATA_DIR": str(folder)})
+    return folder
+
+
+class Databases:
+    """Databases that are ready and empty. The next is made, and the last removed, while a test
+    goes on: both take as long as many a test."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self._aside = ThreadPoolExecutor(1)
+        self._numbers = itertools.count()
+        self._next = self._begin()
+
+    def take(self) -> tuple[str, str]:
+        """The name of one, and its URL."""
+        taken, self._next = self._next, self._begin()
+        return taken.result()
+
+    def leave(self, name: str) -> None:
+        """Nobody needs it any more."""
+        self._aside.submit(self._server.drop_database, name)
+
+    def end(self) -> None:
+        """Wait for what is under way."""
+        self._aside.shutdown()
+
+    def _begin(self) -> Future[tuple[str, str]]:
+        return self._aside.submit(self._make, f"test_{next(self._numbers)}")
+
+    def _make(self, name: str) -> tuple[str, str]:
+        return name, self._server.create_database(name, like="empty")
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    """For each test one that is ready, as `empty_folder`; the store is ready too."""
+    servers = _servers(request)
+    _make_ready({**variables(*servers), "DATABASE_URL": servers[0].create_database("empty")})
+    made = Databases(servers[0])
+    yield made
+    made.end()
+
+
 @pytest.fixture
 def environment(
     parts: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Environment]:
     """The variables of an instance whose parts are empty and ready. A test may add to them."""
-    common = {"DATA_DIR": str(tmp_path / "data"), "SECRET_KEY": "0123456789abcdef" * 2}
+    common = {
+        "DATA_DIR": str(tmp_path / "data"),
+        "SECRET_KEY": SECRET_KEY,
+        "UNDO_SEND_SECONDS": "0",
+    }
     if parts == "embedded":
-        yield _ready(common)
+        shutil.copytree(request.getfixturevalue("empty_folder"), common["DATA_DIR"])
+        yield common
         return
-    postgres: Postgres = request.getfixturevalue("postgres_server")
-    redis: Valkey = request.getfixturevalue("redis_server")
-    s3: SeaweedFS = request.getfixturevalue("s3_server")
-    name = f"test_{tmp_path.parent.name}_{tmp_path.name}".replace("-", "_").lower()[-60:]
-    with client.Redis.from_url(redis.url) as connection:
+    servers = _servers(request)
+    with client.Redis.from_url(servers[1].url) as connection:
         connection.flushall()
-    yield _ready(
-        {
-            **common,
-            **variables(postgres, redis, s3),
-            "DATABASE_URL": postgres.create_database(name),
-        }
-    )
-    postgres.drop_database(name)
+    databases: Databases = request.getfixturevalue("databases")
+    name, url = databases.take()
+    yield {**common, **variables(*servers), "DATABASE_URL": url}
+    databases.leave(name)
 
 
 @pytest.fixture
@@ -85,6 +201,8 @@ def instances(environment: Environment) -> Iterator[list[Flask]]:
         create_app(Settings.from_env({**environment, "INSTANCE_NAME": name}))
         for name in ("web-1", "web-2")
     ]
+    for app in made:
+        app.jinja_env.bytecode_cache = COMPILED
     yield made
     for app in made:
         app.extensions["database"].engine.dispose()
@@ -153,10 +271,18 @@ def _with_path(app: Flask, environ: Any, start_response: Any) -> Any:
     return app({**environ, "PATH_INFO": path}, start_response)
 
 
-def _ready(environment: Environment) -> Environment:
-    settings = Settings.from_env(environment)
+def _servers(request: pytest.FixtureRequest) -> tuple[Postgres, Valkey, SeaweedFS]:
+    """The real ones, started where no test has asked for them yet."""
+    return (
+        request.getfixturevalue("postgres_server"),
+        request.getfixturevalue("redis_server"),
+        request.getfixturevalue("s3_server"),
+    )
+
+
+def _make_ready(environment: Environment) -> None:
+    settings = Settings.from_env({"SECRET_KEY": SECRET_KEY, **environment})
     made = database.connect(settings, timeout=None)
     migrations.upgrade(made.engine)
     made.engine.dispose()
     store.from_settings(settings).prepare()
-    return environment

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from functools import cache, partial
+from typing import NamedTuple, cast
 from urllib.parse import urljoin
 
 import httpx
 from bs4 import BeautifulSoup, Tag
+from werkzeug.local import LocalProxy
 
 
 class Attached(NamedTuple):
@@ -35,7 +37,7 @@ class Person:
         self.served_by: Counter[str] = Counter()
         self.statuses: list[int] = []
         self.response: httpx.Response
-        self.page = BeautifulSoup("", "html.parser")
+        self.page = read_when_asked(b"")
 
     # Going somewhere -----------------------------------------------------------------------------
 
@@ -91,6 +93,19 @@ class Person:
                 data.setdefault(name, []).append(value)
             response = self.client.post(target, data=data, follow_redirects=True)
         return self._show(response)
+
+    def select(self, *subjects: str) -> None:
+        """Tick the boxes of the rows with these subjects."""
+        for subject in subjects:
+            row = self.link(subject).find_parent("li")
+            assert row is not None, f"{subject!r} is in no row"
+            box = row.select_one("input[type=checkbox]")
+            assert box is not None, f"the row of {subject!r} has no box"
+            box["checked"] = ""
+
+    def tick(self, label: str) -> None:
+        """Tick the box with this label."""
+        self.control(self.page, label)["checked"] = ""
 
     # What is done every day ----------------------------------------------------------------------
 
@@ -156,6 +171,10 @@ class Person:
         """Whether there is a link with this text."""
         return any(_text(link) == text for link in self.page.find_all("a"))
 
+    def sees_button(self, text: str) -> bool:
+        """Whether there is a button with this text."""
+        return any(_text(button) == text for button in self.page.find_all("button"))
+
     def button(self, text: str) -> Tag:
         """The first button with this text."""
         buttons = self.page.select("button, input[type=submit]")
@@ -183,7 +202,7 @@ class Person:
         for answer in (*response.history, response):
             self._note(answer)
         self.response = response
-        self.page = BeautifulSoup(response.content, "html.parser")
+        self.page = read_when_asked(response.content)
         return self.page
 
     def _note(self, response: httpx.Response) -> None:
@@ -195,6 +214,12 @@ class Person:
 
     def _where(self) -> str:
         return f"{self.response.request.method} {self.response.url} ({self.response.status_code})"
+
+
+def read_when_asked(content: bytes) -> BeautifulSoup:
+    """The page, read when something is first looked for on it: that takes longer than all else
+    that a person here does, and most pages are only passed through."""
+    return cast(BeautifulSoup, LocalProxy(cache(partial(BeautifulSoup, content, "lxml"))))
 
 
 def _value(control: Tag) -> str:

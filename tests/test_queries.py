@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
@@ -66,6 +66,9 @@ def test_values_of_every_kind_come_back_as_they_were_given(app: Flask) -> None:
         "preview": "\\x00",
         "attachments": [],
         "attachment_count": -7,
+        "html_body": "<p>\\ $1",
+        "size": 2**40,
+        "raw_blob_id": None,
     }
     put = Query(
         insert(Message)
@@ -182,3 +185,13 @@ def test_connections_that_the_server_has_closed_cost_nobody_an_error(
             ).fetchall()
             assert ended
             time.sleep(2 * postgresql.MOMENT)
+
+
+@pytest.mark.parametrize("parts", ["servers"], indirect=True)
+def test_a_change_of_a_table_leaves_what_is_prepared(app: Flask, names: dict[str, int]) -> None:
+    with app.app_context(), write() as connection:
+        for _ in range(10):  # which psycopg would prepare, too
+            connection.execute(select(Account.id).where(Account.name == "ann"))
+        assert _NAME.rows(connection, account_id=names["ann"])
+        connection.execute(text("ALTER TABLE accounts ALTER COLUMN name SET STATISTICS 100"))
+        assert _NAME.rows(connection, account_id=names["ann"])

@@ -52,7 +52,7 @@ def test_two_seeds_at_once_and_one_later_make_two_people_once(
         for folder in ("inbox", "sent"):
             for link in browser.visit(f"/mail/{folder}").select("main li a"):
                 page = browser.visit(str(link["href"]))
-                for file in page.select("article section a"):
+                for file in page.select("article li a[download]"):
                     answer = browser.client.get(str(file["href"]))
                     assert answer.status_code == 200
                     assert answer.content

@@ -22,6 +22,8 @@ import httpx
 import pytest
 
 from deploy.topology import free_port
+from mailapp.server import HANG_UP_SECONDS
+from tests import processes
 
 # What stands in for the application: small, so that a start takes no time, with the rooms whose
 # behaviour over a start and a stop is looked at here.
@@ -37,6 +39,10 @@ from mailapp.telemetry import exposition
 
 def load(settings):
     if "REFUSE" in os.environ:
+        try:
+            open(os.environ["DATA_DIR"] + "/refused", "x").close()
+        except FileExistsError:  # the second worker: the first has ended all by then
+            time.sleep(1)
         raise SettingsError("SECRET_KEY is not what it should be.")
     app = Flask("mailapp")
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000_000  # with a limit Werkzeug reads by readinto()
@@ -152,16 +158,10 @@ class Instance:
         return [json.loads(line) for line in self.said().splitlines()]
 
     def workers(self) -> set[int]:
-        return {pid for pid, name in self._children() if name != "companion"}
+        return processes.workers(self.process.pid)
 
     def companions(self) -> set[int]:
-        return {pid for pid, name in self._children() if name == "companion"}
-
-    def _children(self) -> Iterator[tuple[int, str]]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for child in children.read_text().split():
-            with contextlib.suppress(OSError):  # one that ends meanwhile
-                yield int(child), Path(f"/proc/{child}/comm").read_text().strip()
+        return processes.companions(self.process.pid)
 
     def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -195,12 +195,9 @@ def draining_now(instance: Instance) -> None:
 
 def test_a_busy_port_is_said_at_once_with_the_variable_to_change(start: Start) -> None:
     first = start().wait_until_up()
-    began = time.monotonic()
     second = start(PORT=str(first.port))
-    status = second.status(20)
 
-    assert status == 1
-    assert time.monotonic() - began < 5
+    assert second.status(20) == 1
     assert second.said() == (
         f"Port {first.port} is in use on 127.0.0.1. Stop what uses it, or set PORT to another, "
         f"such as PORT={first.port + 1}.\n"
@@ -376,14 +373,14 @@ def test_after_the_drain_connections_are_refused_while_work_is_finished(start: S
 
 
 def test_connections_that_say_nothing_do_not_hold_up_a_stop(start: Start) -> None:
-    instance = start(DRAIN_SECONDS="0").wait_until_up()
+    instance = start(DRAIN_SECONDS="0", GRACEFUL_TIMEOUT="60").wait_until_up()
     with socket.create_connection(("127.0.0.1", instance.port)):
         time.sleep(5.5)  # by now the server has stopped waiting for its request
         instance.tell(signal.SIGTERM)
         began = time.monotonic()
 
-        assert instance.status(20) == 0
-        assert time.monotonic() - began < 4
+        assert instance.status(60) == 0
+        assert time.monotonic() - began < 30, "a request under way would have been given 60"
 
 
 def test_clients_that_do_not_hang_up_keep_nobody_waiting(start: Start) -> None:
@@ -399,7 +396,7 @@ def test_clients_that_do_not_hang_up_keep_nobody_waiting(start: Start) -> None:
         client.settimeout(5)
         received = b"".join(iter(lambda: client.recv(65536), b""))
 
-    assert (answer.status_code, waited < 1) == (200, True)
+    assert (answer.status_code, waited < HANG_UP_SECONDS) == (200, True)
     assert b"alive" in received
 
 
@@ -414,17 +411,17 @@ def test_a_second_sigterm_skips_the_wait(start: Start) -> None:
 
 @pytest.mark.parametrize("to_all", [False, True], ids=["the parent", "the process group"])
 def test_ctrl_c_stops_fast_and_cleanly(start: Start, to_all: bool) -> None:
-    instance = start(DRAIN_SECONDS="60").wait_until_up()
+    instance = start(DRAIN_SECONDS="60", GRACEFUL_TIMEOUT="60").wait_until_up()
     with contextlib.suppress(httpx.TransportError):
-        httpx.get(instance.base + "/slow/9.0", timeout=0.3)
+        httpx.get(instance.base + "/slow/60.0", timeout=0.3)
     if to_all:
         os.killpg(instance.process.pid, signal.SIGINT)
     else:
         instance.tell(signal.SIGINT)
     began = time.monotonic()
 
-    assert instance.status(20) == 0
-    assert time.monotonic() - began < 4
+    assert instance.status(60) == 0
+    assert time.monotonic() - began < 30, "a request under way would have been given 60"
     assert "Traceback" not in instance.said()
 
 

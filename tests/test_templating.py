@@ -125,6 +125,29 @@ def test_a_static_file_is_read_once_in_a_process(tmp_path: Path, static: StaticF
     assert static.url("app.css") == first
 
 
+def test_a_module_names_those_it_imports_by_their_versions(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "page.js").write_text('import { a } from "./parts/a.js";\nimport "./parts/b.js";\n')
+    (tmp_path / "parts" / "a.js").write_text('import {\n  b,\n} from "./b.js";\n')
+    addresses = []
+    for content in ("one", "two"):
+        (tmp_path / "parts" / "b.js").write_text(content)
+        files = StaticFiles(tmp_path, "/static")
+        a, b = files.url("parts/a.js"), files.url("parts/b.js")
+        addresses.append((files.url("page.js"), a, b))
+        assert files.content("parts/a.js").decode() == f'import {{\n  b,\n}} from "{b}";\n'
+        assert files.content("page.js").decode() == f'import {{ a }} from "{a}";\nimport "{b}";\n'
+
+    # Also of those that import what imports it.
+    assert not set(addresses[0]) & set(addresses[1])
+
+
+def test_a_script_of_others_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "theirs.js").write_text('import "./other.js";\n')
+    assert StaticFiles(tmp_path, "/static").content("vendor/theirs.js") == b'import "./other.js";\n'
+
+
 def test_a_static_file_that_is_missing_is_noticed(static: StaticFiles) -> None:
     with pytest.raises(FileNotFoundError):
         static.url("missing.css")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -17,6 +17,19 @@ from mailapp.accounts.models import Account
 from mailapp.database import read, write
 from tests.conftest import PASSWORD
 from tests.people import Person
+
+# As it is outside of tests, which have a quick one.
+HASHER = passwords._hasher
+
+
+@pytest.fixture
+def real_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Passwords are hashed as they are outside of tests."""
+    passwords._nobodys_hash.cache_clear()
+    monkeypatch.setattr(passwords, "_hasher", HASHER)
+    yield
+    passwords._nobodys_hash.cache_clear()
+
 
 WRONG = "The email or the password is wrong."
 
@@ -55,6 +68,7 @@ def test_unknown_disabled_and_wrong_get_the_same_answer(
     assert answers[0][0] == 401
 
 
+@pytest.mark.usefixtures("real_passwords")
 def test_an_unknown_user_costs_one_hash_like_any_other(
     instances: list[Flask], alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +93,7 @@ def test_an_unknown_user_costs_one_hash_like_any_other(
     assert len(costs[0]) == 3
 
 
+@pytest.mark.usefixtures("real_passwords")
 def test_passwords_are_argon2id(instances: list[Flask], alice: Person) -> None:
     parameters = extract_parameters(hash_of(instances[0], "alice@mail.example"))
 
@@ -86,6 +101,7 @@ def test_passwords_are_argon2id(instances: list[Flask], alice: Person) -> None:
     assert (parameters.memory_cost, parameters.time_cost) >= (19 * 1024, 2)
 
 
+@pytest.mark.usefixtures("real_passwords")
 def test_a_log_in_brings_an_old_hash_up_to_date(
     instances: list[Flask], alice: Person, visitor: Callable[[], Person]
 ) -> None:
@@ -182,6 +198,8 @@ def test_no_post_of_somebody_logged_in_works_without_a_token(
         "draft_id": "00000000-0000-4000-8000-000000000000",
         "attachment_id": "00000000-0000-4000-8000-000000000001",
         "handle": "x",
+        "role": "trash",
+        "mailbox_id": "1",
     }
     adapter = instances[0].url_map.bind("mail.test")
     asked = 0
@@ -189,6 +207,7 @@ def test_no_post_of_somebody_logged_in_works_without_a_token(
         if "POST" not in (rule.methods or ()) or rule.endpoint in {
             "accounts.log_in",
             "accounts.sign_up",
+            "compose.plain",  # it changes nothing, and another site can't read its answer
         }:
             continue
         path = adapter.build(rule.endpoint, {name: values[name] for name in rule.arguments})
@@ -196,7 +215,8 @@ def test_no_post_of_somebody_logged_in_works_without_a_token(
             form = {"csrf_token": token, "subject": "Typed text", "action": "send"}
             answer = alice.client.post(path, data=form)
             assert answer.status_code == 400, path
-            assert "Typed text" in answer.text, path
+            if not rule.endpoint.startswith("uploads."):  # whose body is a piece of a file
+                assert "Typed text" in answer.text, path
             asked += 1
 
     assert asked >= 20

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,7 @@ import mailapp.mail.models
 import mailapp.mailbox.models
 import mailapp.sessions  # noqa: F401
 from deploy.topology import HOST, Nginx, Postgres, SeaweedFS
-from mailapp import database, proxies
+from mailapp import database, i18n, proxies
 from mailapp.attachments import linger
 from mailapp.attachments.directory import DirectoryStore
 from mailapp.attachments.s3 import S3Store
@@ -57,7 +58,7 @@ def make_s3() -> MakeS3:
 
 @pytest.fixture(params=["directory", "s3"])
 def store(request: pytest.FixtureRequest, make_s3: MakeS3, tmp_path: Path) -> Store:
-    """Each of the two stores, prepared and without objects."""
+    """Each of the two stores, prepared and empty."""
     made: Store
     if request.param == "directory":
         made = DirectoryStore(tmp_path / "attachments")
@@ -66,6 +67,7 @@ def store(request: pytest.FixtureRequest, make_s3: MakeS3, tmp_path: Path) -> St
     made.prepare()
     for key, _ in made.list():
         made.delete(key)
+    made.sweep(datetime.now(UTC) + timedelta(days=1))
     return made
 
 
@@ -79,6 +81,7 @@ def settings(tmp_path: Path) -> Settings:
 def bare_app(settings: Settings) -> Flask:
     """An application with this room in it and no other."""
     app = Flask(__name__)
+    i18n.init_app(app)
     app.extensions["settings"] = settings
     app.extensions["attachments"] = from_settings(settings)
     app.extensions["attachments"].prepare()

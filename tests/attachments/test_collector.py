@@ -33,7 +33,7 @@ from mailapp.mailbox.models import Entry, Mailbox
 from tests.attachments.saving import save
 
 DAY = timedelta(days=1)
-NOTHING = Report(0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING = Report(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def now() -> datetime:

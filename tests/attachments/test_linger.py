@@ -25,11 +25,13 @@ MIB = 1024 * 1024
 APPLICATION = """
 import hashlib
 from flask import Flask, Response, jsonify, request
+from mailapp import i18n
 from mailapp.attachments import linger, multipart, store
 from mailapp.errors import Problem, Unavailable
 from mailapp.settings import Settings
 
 app = Flask(__name__)
+i18n.init_app(app)
 app.extensions["settings"] = Settings.from_env()
 store.init_app(app)
 store.from_settings(app.extensions["settings"]).prepare()

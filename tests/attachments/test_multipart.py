@@ -191,6 +191,7 @@ def test_an_announced_length_over_the_limit_is_refused_before_anything_is_read()
         read_all(request, limit=len(FORM) - 1)
 
     assert problem.value.status == 413
+    assert "All that is sent at once" in problem.value.text, "no file of it may be too large"
     assert request.environ["wsgi.input"].position == 0
 
 

@@ -14,8 +14,8 @@ import pytest
 from urllib3 import PoolManager
 
 from deploy.topology import SeaweedFS
-from mailapp.attachments.s3 import PART_SIZE, S3Store
-from mailapp.attachments.store import StoreUnavailable
+from mailapp.attachments.s3 import S3Store
+from mailapp.attachments.store import PIECE, StoreUnavailable
 
 TIMEOUT = 1.5
 
@@ -59,7 +59,7 @@ class Endless:
 
     def readinto(self, buffer: memoryview, /) -> int:
         self.given += len(buffer)
-        if self.given > 3 * PART_SIZE:
+        if self.given > 3 * PIECE:
             self.parts_given.set()
         time.sleep(0.001)
         return len(buffer)
@@ -73,7 +73,7 @@ def test_a_hung_store_is_given_up_in_time_and_used_again_when_it_moves(
     with hung(server):
         actions: list[Callable[[], object]] = [
             lambda: store.put(io.BytesIO(b"x"), limit=9),
-            lambda: store.put(io.BytesIO(bytes(3 * PART_SIZE)), limit=3 * PART_SIZE),
+            lambda: store.put(io.BytesIO(bytes(3 * PIECE)), limit=3 * PIECE),
             lambda: store.open(key),
             lambda: store.delete(key),
             lambda: list(store.list()),
@@ -133,7 +133,7 @@ def test_a_store_that_restarts_between_two_requests_costs_none_of_them(
     assert store.put(io.BytesIO(b"on a new one"), limit=99)
 
 
-@pytest.mark.parametrize("size", [0, 9, PART_SIZE + 1])
+@pytest.mark.parametrize("size", [0, 9, PIECE + 1])
 def test_the_store_is_told_what_hash_it_must_find(
     store: S3Store, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:

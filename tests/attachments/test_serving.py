@@ -264,6 +264,15 @@ def test_an_old_client_gets_a_plain_name_with_the_right_ending() -> None:
     assert plain == 'attachment; filename="attachment.hwp"'
 
 
+@pytest.mark.parametrize("kind", ["text/javascript1.5", "text/xsl", "text/xml-dtd", "text/css"])
+def test_what_a_browser_may_run_is_sent_as_bytes(
+    bare_app: Flask, stored: Stored, kind: str
+) -> None:
+    with bare_app.test_request_context(method="HEAD"):
+        answer = download(stored.sha256, stored.size, stored.key, "a", kind)
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
 @pytest.mark.parametrize(
     ("raw", "safe"),
     [

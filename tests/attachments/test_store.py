@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +17,7 @@ import pytest
 
 from deploy.topology import SeaweedFS
 from mailapp.attachments.directory import DirectoryStore
-from mailapp.attachments.s3 import PART_SIZE
-from mailapp.attachments.store import Store, StoreUnavailable, TooLarge, new_key
+from mailapp.attachments.store import PIECE, Begun, Gone, Store, StoreUnavailable, TooLarge, new_key
 
 MIB = 1024 * 1024
 
@@ -44,9 +44,7 @@ def content(store: Store, key: str, start: int = 0, length: int | None = None) -
         return b"".join(stream)
 
 
-@pytest.mark.parametrize(
-    "size", [0, 1, PART_SIZE - 1, PART_SIZE, PART_SIZE + 1, 3 * PART_SIZE + 12345]
-)
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 12345])
 def test_what_is_put_is_what_is_opened(store: Store, size: int) -> None:
     data = os.urandom(size)
 
@@ -57,7 +55,7 @@ def test_what_is_put_is_what_is_opened(store: Store, size: int) -> None:
 
 
 def test_a_stream_that_comes_in_small_pieces_is_put_whole(store: Store) -> None:
-    data = os.urandom(PART_SIZE + 777)
+    data = os.urandom(PIECE + 777)
 
     stored = store.put(Trickle(data, step=4099), limit=len(data))
 
@@ -65,7 +63,7 @@ def test_a_stream_that_comes_in_small_pieces_is_put_whole(store: Store) -> None:
 
 
 def test_what_is_put_has_nothing_of_what_was_put_before(store: Store) -> None:
-    contents = [b"1" * (PART_SIZE + 100), b"22", b"", b"3" * 100]
+    contents = [b"1" * (PIECE + 100), b"22", b"", b"3" * 100]
 
     stored = [store.put(io.BytesIO(data), limit=len(data)) for data in contents]
 
@@ -92,7 +90,7 @@ def test_equal_contents_are_separate_objects(store: Store) -> None:
     assert content(store, second.key) == b"same"
 
 
-@pytest.mark.parametrize("limit", [0, 10, MIB, PART_SIZE, 3 * PART_SIZE])
+@pytest.mark.parametrize("limit", [0, 10, MIB, PIECE, 3 * PIECE])
 def test_a_stream_over_the_limit_is_refused_early_and_leaves_nothing(
     store: Store, limit: int
 ) -> None:
@@ -106,7 +104,7 @@ def test_a_stream_over_the_limit_is_refused_early_and_leaves_nothing(
     assert store.sweep(datetime.now(UTC) + timedelta(days=1)) == 0
 
 
-@pytest.mark.parametrize("size", [10, PART_SIZE + 1, 4 * PART_SIZE])
+@pytest.mark.parametrize("size", [10, PIECE + 1, 4 * PIECE])
 def test_a_stream_that_fails_leaves_nothing_and_its_error_passes(store: Store, size: int) -> None:
     threads = threading.active_count()
 
@@ -198,3 +196,104 @@ def test_a_store_that_was_not_prepared_says_so(
         make_s3(s3_server, bucket="elsewhere").check()
     with pytest.raises(StoreUnavailable, match="nowhere does not exist"):
         DirectoryStore(tmp_path / "nowhere").check()
+
+
+# In pieces ---------------------------------------------------------------------------------------
+
+
+def begun_with(store: Store, *pieces: bytes) -> Begun:
+    begun = store.begin()
+    for piece in pieces:
+        begun = store.add(begun, io.BytesIO(piece), len(piece))
+    return begun
+
+
+def test_an_object_made_of_pieces_is_what_they_were(store: Store) -> None:
+    pieces = [os.urandom(PIECE), os.urandom(PIECE), b"the end"]
+
+    stored = store.finish(begun_with(store, *pieces))
+
+    whole = b"".join(pieces)
+    assert (stored.size, stored.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+    assert content(store, stored.key) == whole
+
+
+def test_nobody_sees_an_object_before_its_last_piece(store: Store) -> None:
+    begun = begun_with(store, os.urandom(PIECE))
+
+    assert list(store.list()) == []
+    with pytest.raises(FileNotFoundError):
+        store.open(begun.key)
+
+
+def test_a_piece_that_breaks_off_is_not_there_and_can_be_sent_again(store: Store) -> None:
+    begun = begun_with(store, b"1" * PIECE)
+    with pytest.raises(ValueError, match="cut"):
+        store.add(begun, Trickle(b"2" * 1_000_000, 99_999, ValueError("cut")), PIECE)
+
+    begun = store.add(begun, io.BytesIO(b"2" * 100), 100)
+
+    assert content(store, store.finish(begun).key) == b"1" * PIECE + b"2" * 100
+
+
+def test_a_piece_takes_no_more_of_a_stream_than_its_size(store: Store) -> None:
+    stream = io.BytesIO(b"1" * PIECE + b"2" * 10)
+    begun = store.add(store.begin(), stream, PIECE)
+    begun = store.add(begun, stream, 10)
+
+    assert content(store, store.finish(begun).key) == b"1" * PIECE + b"2" * 10
+
+
+def test_two_instances_that_store_the_same_piece_do_no_harm(store: Store) -> None:
+    begun = begun_with(store, b"1" * PIECE)
+    late = store.add(begun, io.BytesIO(b"end"), 3)
+    first = store.add(begun, io.BytesIO(b"end"), 3)
+    stored = store.finish(first)
+
+    with suppress(Gone):  # or it is the same object once more
+        stored = store.finish(late)
+    with suppress(Gone):
+        store.add(begun, io.BytesIO(b"another end"), 11)
+
+    assert content(store, stored.key) == b"1" * PIECE + b"end"
+
+
+def test_finishing_can_be_repeated_where_its_answer_was_lost(store: Store) -> None:
+    begun = begun_with(store, b"1" * PIECE, b"2")
+    store.finish(begun)
+
+    stored = store.finish(begun)
+
+    assert content(store, stored.key) == b"1" * PIECE + b"2"
+
+
+def test_what_was_finished_stays_when_the_rest_is_abandoned(store: Store) -> None:
+    begun = begun_with(store, b"1" * PIECE, b"2")
+    stored = store.finish(begun)
+
+    store.abandon(begun)
+
+    assert [key for key, _ in store.list()] == [stored.key]
+    assert content(store, stored.key) == b"1" * PIECE + b"2"
+    assert store.sweep(datetime.now(UTC) + timedelta(days=1)) == 0
+
+
+def test_nothing_stays_of_what_is_abandoned(store: Store) -> None:
+    begun = begun_with(store, b"1" * PIECE)
+
+    store.abandon(begun)
+
+    assert store.sweep(datetime.now(UTC) + timedelta(days=1)) == 0
+    with pytest.raises(Gone):
+        store.finish(store.add(begun, io.BytesIO(b"2"), 1))
+
+
+def test_a_sweep_leaves_those_whose_pieces_still_come(store: Store) -> None:
+    kept, left = begun_with(store, b"1" * PIECE), begun_with(store, b"2" * PIECE)
+
+    swept = store.sweep(datetime.now(UTC) + timedelta(days=1), {kept.key})
+
+    assert swept == 1
+    assert store.finish(kept).size == PIECE
+    with pytest.raises(Gone):
+        store.finish(left)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import growth, idle, pages, scale, transfers
+from tests.bench import growth, idle, live, pages, scale, search, transfers
 from tests.bench.figures import Figure, machine, table
 from tests.bench.stage import Stage, stage
 
@@ -32,11 +32,13 @@ PARTS: dict[str, tuple[str, Callable[[], Sequence[Figure]]]] = {
         _on_a_stage(pages.measure),
     ),
     "growth": ("The size of a mailbox", _on_a_stage(growth.measure)),
+    "search": ("Searching a million messages", _on_a_stage(search.measure)),
     "transfers": (
         "Attachments, relative to the store through its own SDK",
         _on_a_stage(transfers.measure),
     ),
     "idle": ("An idle instance", _on_a_stage(idle.measure)),
+    "live": ("Open pages", _on_a_stage(live.measure)),
     "scale": ("In containers, each instance on a quarter of a core", scale.measure),
 }
 

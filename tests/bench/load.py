@@ -28,11 +28,12 @@ def get(path: str, cookie: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\n{line}\r\n".encode()
 
 
-def post_head(path: str, cookie: str, content_type: str, length: int) -> bytes:
+def post_head(path: str, cookie: str, content_type: str, length: int, **headers: str) -> bytes:
     """The head of a POST whose body of `length` bytes follows."""
+    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nCookie: {cookie}\r\nAccept: application/json\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n{more}\r\n"
     ).encode()
 
 
@@ -89,12 +90,12 @@ class Connection:
             body += self._some()
         return Answer(int(head[9:12]), head, bytes(body))
 
-    def upload(self, head: bytes, before: bytes, file: Path, after: bytes) -> Answer:
-        """Send a body that has a file in it, the file's bytes by the kernel alone."""
-        self._socket.sendall(head + before)
+    def upload(self, head: bytes, file: Path) -> Answer:
+        """Send a body that is a file, by the kernel alone."""
+        self._socket.sendall(head)
         with file.open("rb") as content:
             self._socket.sendfile(content)
-        return self.ask(after)
+        return self.ask(b"")
 
     def download(self, request: bytes) -> tuple[int, int]:
         """(status, bytes of the body), the body thrown away as it comes."""

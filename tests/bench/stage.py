@@ -79,6 +79,7 @@ def stage(directory: Path) -> Iterator[Stage]:
         "DATA_DIR": str(directory / "data"),
         **variables(postgres, valkey, s3),
         "DRAIN_SECONDS": "0",
+        "UNDO_SEND_SECONDS": "0",
     }
     with running(postgres, valkey, s3):
         settings = Settings.from_env(environment)

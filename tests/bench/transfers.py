@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import uuid
@@ -110,12 +111,19 @@ class _Through:
     def upload(self, file: Path) -> None:
         page = self._connection.ask(load.get("/compose", self._cookie)).body.decode()
         self._path, self._fields = compose_form(page)
-        path = f"{self._path}/attachments/{uuid.uuid4()}"
-        content_type, start, end = multipart(self._fields, "file")
-        length = len(start) + file.stat().st_size + len(end)
-        head = load.post_head(path, self._cookie, content_type, length)
-        answer = self._connection.upload(head, start, file, end)
-        if answer.status != 200:
+        size = file.stat().st_size
+        head = load.post_head(
+            f"{self._path}/uploads/{uuid.uuid4()}",
+            self._cookie,
+            "application/offset+octet-stream",
+            size,
+            Tus_Resumable="1.0.0",
+            Upload_Length=str(size),
+            X_CSRFToken=self._fields["csrf_token"],
+            X_Draft_Key=self._fields["draft_key"],
+        )
+        answer = self._connection.upload(head, file)
+        if answer.status != 201:
             raise RuntimeError(answer.head.decode("latin-1") + answer.body.decode())
 
     def send(self) -> None:
@@ -132,7 +140,7 @@ class _Through:
         if answer.status != 303:
             raise RuntimeError(answer.head.decode("latin-1") + answer.body.decode())
         page = self._connection.ask(load.get("/mail/inbox", self._cookie)).body.decode()
-        self._entry = page.split('<a href="/mail/')[-1].split('"')[0]
+        self._entry = re.findall(r'href="/mail/(\d+)"', page)[0]
 
     def download(self) -> None:
         path = f"/mail/{self._entry}/attachments/1/measured.bin"

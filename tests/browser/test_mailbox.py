@@ -22,7 +22,7 @@ def test_a_deleted_message_comes_back_by_undo_and_goes_for_good_from_trash(
     browser.sees("Moved to Trash.")
     browser.sees("Your inbox is empty")
     browser.press("Undo")
-    browser.sees("Moved back to Inbox.")
+    browser.sees("Undone.")
     assert browser.subjects == ["Old news"]
 
     browser.follow("Old news")

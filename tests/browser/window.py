@@ -31,10 +31,13 @@ class Window:
     `complaints` must be empty in the end.
     """
 
-    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
+    def __init__(self, browser: Browser, url: str, *, panes: bool = False, **options: Any) -> None:
+        """`panes`: list and message side by side, as it is unless somebody turns it off. Most tests
+        do, since what a list says of a message would be on the page a second time."""
         self.context = browser.new_context(
             **{
                 "base_url": url,
+                "storage_state": {"origins": [] if panes else [_without_panes(url)]},
                 "viewport": WIDE,
                 # Colours that are on their way to other colours can't be measured.
                 "reduced_motion": "reduce",
@@ -80,6 +83,7 @@ class Window:
         """Begin a message."""
         self.go("/mail/inbox")
         self.follow("Compose")
+        self.page.wait_for_load_state()  # which the editor is a part of
         self.field("To").fill(to)
         self.field("Subject").fill(subject)
         self.field("Message").fill(message)
@@ -122,6 +126,15 @@ class Window:
         """Click on a link."""
         self.link(text).click()
 
+    def has_written(self, text: str) -> None:
+        """Wait until the message says this, in the editor or in the field of plain text."""
+        self.page.wait_for_load_state()  # until then it is not said which of the two
+        field = self.field("Message")
+        if field.evaluate("element => element.isContentEditable"):
+            expect(field).to_have_text(text)
+        else:
+            expect(field).to_have_value(text)
+
     def file(self, name: str) -> Locator:
         """The line of an attached file on the page of writing."""
         return self.page.locator("#attached li").filter(has_text=name)
@@ -144,9 +157,7 @@ class Window:
         return [
             request
             for request in self.requests
-            if request.method == "POST"
-            and "/attachments/" in request.url
-            and not request.url.endswith("/remove")
+            if request.method in {"POST", "PATCH"} and "/uploads/" in request.url
         ]
 
     def _note_request(self, request: Request) -> None:
@@ -162,6 +173,11 @@ class Window:
         # Chromium also logs every answer that is no success; tests make some on purpose.
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
             self.complaints.append(message.text)
+
+
+def _without_panes(url: str) -> dict[str, Any]:
+    """What the browser keeps of somebody who has turned them off."""
+    return {"origin": url, "localStorage": [{"name": "panes", "value": "off"}]}
 
 
 @dataclass

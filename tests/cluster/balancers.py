@@ -8,7 +8,6 @@ checks). Both stand in front of the same three instances here, so that the same 
 from __future__ import annotations
 
 import http.client
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from deploy.topology import REPOSITORY
+from tests.cluster.container import Container
 from tests.cluster.stack import Stack, running
 
 PAGE = REPOSITORY / "deploy" / "balancers.md"
@@ -106,42 +106,31 @@ class Crowd:
         self.visits.append(Visit(began, time.monotonic() - began, status))
 
 
-def killed(stack: Stack, instance: str) -> None:
+def killed(instance: Container) -> None:
     """Its processes are gone at once, and so is its name."""
-    stack.docker("kill", instance)
+    instance.docker("kill")
     time.sleep(AWAY)
-    stack.docker("start", instance)
+    instance.docker("start")
 
 
-def hung(stack: Stack, instance: str) -> None:
-    """None of its processes gets the processor; its kernel still accepts connections."""
-    stack.docker("pause", instance)
-    try:
+def hung(instance: Container) -> None:
+    """It stands still; its kernel still accepts connections."""
+    with instance.hung():
         time.sleep(AWAY)
-    finally:
-        stack.docker("unpause", instance)
 
 
-def cut_off(stack: Stack, instance: str) -> None:
-    """Packets come and go no more, and nobody says so: a cable that was pulled out."""
-    process = stack.docker("inspect", "--format", "{{.State.Pid}}", instance).strip()
-    inside = ["nsenter", "--target", process, "--net", "iptables"]
-    rules = [["INPUT", "!", "-i", "lo", "-j", "DROP"], ["OUTPUT", "!", "-o", "lo", "-j", "DROP"]]
-    for rule in rules:
-        subprocess.run([*inside, "--insert", *rule], check=True)
-    try:
+def cut_off(instance: Container) -> None:
+    """Nothing reaches it, nor anybody from it."""
+    with instance.cut_off():
         time.sleep(AWAY)
-    finally:
-        for rule in rules:
-            subprocess.run([*inside, "--delete", *rule], check=True)
 
 
-def left_alone(stack: Stack, instance: str) -> None:
+def left_alone(instance: Container) -> None:
     """Nothing happens to it: what the machine itself costs."""
     time.sleep(AWAY / 4)
 
 
-FAULTS: Mapping[str, Callable[[Stack, str], None]] = {
+FAULTS: Mapping[str, Callable[[Container], None]] = {
     "left alone": left_alone,
     "killed": killed,
     "hung": hung,
@@ -165,11 +154,11 @@ def nginx_beside(stack: Stack) -> Iterator[str]:
 def measure(stack: Stack, nginx: str, fault: str) -> dict[str, Cost]:
     """What this fault of one instance costs, by balancer; the instance serves again afterwards."""
     crowds = {"nginx": Crowd(nginx), "HAProxy": Crowd(stack.url)}
-    instance = stack.compose("ps", "--quiet", "web").split()[0]
+    instance = Container(stack, "web")
     with crowds["nginx"].coming(), crowds["HAProxy"].coming():
         time.sleep(2)
         began = time.monotonic()
-        FAULTS[fault](stack, instance)
+        FAULTS[fault](instance)
         time.sleep(2)
     stack.up()
     return {balancer: crowd.cost(began) for balancer, crowd in crowds.items()}

@@ -27,6 +27,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         # be left out for so long, and the next one goes on serving meanwhile.
         "DRAIN_SECONDS": "4",
         "LOGIN_TRIES_ADDRESS": "10000",
+        "UNDO_SEND_SECONDS": "0",
     }
     webs = [Web(place / name, settings, name=name) for name in ("web-1", "web-2")]
     nginx = Nginx(place / "nginx", [web.address for web in webs], store=seaweedfs.endpoint)

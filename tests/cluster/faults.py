@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from deploy.topology import REPOSITORY
+from tests.cluster.container import Container
 from tests.cluster.ledger import BUSY, PROMISED, figures
 from tests.cluster.load import Load
 from tests.cluster.matrix import (
@@ -41,97 +38,26 @@ BEFORE, AWAY, STOPPED, AFTER = 2.0, 10.0, 4.0, 7.0
 # The most seconds that an answer may take longer than promised because the machine is busy: no more
 # than that tells a hang from it, since nginx asks another instance after 5 s.
 BUSIEST = 1.9
-# Seconds that a part gets to come back by itself.
-RETURN_WITHIN = 120.0
 
 
-class Container:
-    """One container of the stack, and the ways to harm it and to bring it back."""
+def hung(container: Container) -> None:
+    """It stands still for as long as a part stays away."""
+    with container.hung():
+        time.sleep(AWAY)
 
-    def __init__(self, stack: Stack, service: str) -> None:
-        self._stack = stack
-        self._id = stack.compose("ps", "--quiet", service).split()[0]
 
-    def killed(self) -> None:
-        """kill -9 from outside, as the kernel does when memory is short: Docker restarts it.
-
-        (`docker kill` is an order to stay away.)
-        """
-        pid = self._pid()
-        os.kill(pid, signal.SIGKILL)
-        self._until(lambda: self._pid() not in {0, pid}, "Docker did not restart it")
-        self._until_it_answers()
-
-    def stopped(self) -> None:
-        """SIGTERM, and started again later."""
-        self._docker("stop")
-        time.sleep(STOPPED)
-        self._docker("start")
-        self._until_it_answers()
-
-    def hung(self) -> None:
-        """None of its processes gets the processor, while the kernel still answers for them."""
-        # The kernel may not get all of them to stand still at the first try.
-        self._until(lambda: self._tried("pause", self._id), "Docker could not pause it")
-        try:
-            time.sleep(AWAY)
-        finally:
-            self._docker("unpause")
-
-    def cut_off(self) -> None:
-        """Packets come and go no more, and nobody says so."""
-        with self._firewall("INPUT", "--in-interface"), self._firewall("OUTPUT", "--out-interface"):
-            time.sleep(AWAY)
-
-    def restarted(self) -> None:
-        """Stopped and started at once."""
-        self._docker("restart")
-        self._until_it_answers()
-
-    @contextmanager
-    def _firewall(self, chain: str, interface: str) -> Iterator[None]:
-        rule = [chain, "!", interface, "lo", "--jump", "DROP"]
-        inside = ["nsenter", "--target", str(self._pid()), "--net", "iptables"]
-        subprocess.run([*inside, "--insert", *rule], check=True)
-        try:
-            yield
-        finally:
-            subprocess.run([*inside, "--delete", *rule], check=True)
-
-    def _until_it_answers(self) -> None:
-        """Until its own health check says so, asked without waiting for its turn."""
-        kind, *check = self._inspect("{{json .Config.Healthcheck.Test}}")
-        command = ["sh", "-c", *check] if kind == "CMD-SHELL" else check
-
-        self._until(lambda: self._tried("exec", self._id, *command), "it did not answer")
-
-    def _until(self, happens: Callable[[], bool], otherwise: str) -> None:
-        deadline = time.monotonic() + RETURN_WITHIN
-        while not happens():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{otherwise} within {RETURN_WITHIN:g} s")
-            time.sleep(0.05)
-
-    def _pid(self) -> int:
-        return int(self._inspect("{{.State.Pid}}"))
-
-    def _inspect(self, what: str) -> Any:
-        return json.loads(self._stack.docker("inspect", "--format", what, self._id))
-
-    @staticmethod
-    def _tried(*command: str) -> bool:
-        return subprocess.run(["docker", *command], capture_output=True).returncode == 0
-
-    def _docker(self, command: str) -> None:
-        self._stack.docker(command, self._id)
+def cut_off(container: Container) -> None:
+    """Nothing reaches it, nor anybody from it, for as long as a part stays away."""
+    with container.cut_off():
+        time.sleep(AWAY)
 
 
 FAULTS: Mapping[str, Callable[[Container], None]] = {
-    "killed": Container.killed,
-    "stopped": Container.stopped,
-    "hung": Container.hung,
-    "cut off": Container.cut_off,
-    "restarted": Container.restarted,
+    "killed": Container.kill,
+    "stopped": lambda container: container.stop(STOPPED),
+    "hung": hung,
+    "cut off": cut_off,
+    "restarted": Container.restart,
 }
 
 

@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from bs4 import BeautifulSoup
 
 from tests.cluster.ledger import (
     BROKEN,
@@ -126,31 +125,11 @@ class Wire(httpx.BaseTransport):
 
 
 class Browser(Person):
-    """A browser whose page is read only when something is looked for on it: reading takes longer
-    than all the rest that it does."""
+    """A person on that wire, who sees without reading the page whether they are logged in."""
 
     def __init__(self, base: str, wire: Wire) -> None:
         self.wire = wire
-        self._read: BeautifulSoup | None = None
         super().__init__(httpx.Client(base_url=base, transport=wire, trust_env=False))
-
-    @property
-    def page(self) -> BeautifulSoup:
-        """What it shows."""
-        if self._read is None:
-            self._read = BeautifulSoup(self.response.content, "html.parser")
-        return self._read
-
-    @page.setter
-    def page(self, page: BeautifulSoup) -> None:
-        self._read = page
-
-    def _show(self, response: httpx.Response) -> BeautifulSoup:
-        for answer in (*response.history, response):
-            self._note(answer)
-        self.response = response
-        self._read = None
-        return BeautifulSoup("", "html.parser")
 
     @property
     def logged_in(self) -> bool:
@@ -232,7 +211,7 @@ class Mailer:
         """What is attached to a message, by name, as SHA-256 of what a download gives."""
         browser = self._browser
         browser.visit(href)
-        names = [link.text for link in browser.page.select("main a[download]")]
+        names = [link.text for link in browser.page.select("main .files a[download]")]
         return {name: hashlib.sha256(browser.download(name)).hexdigest() for name in names}
 
     def close(self) -> None:

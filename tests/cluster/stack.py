@@ -45,6 +45,7 @@ class Stack:
             **os.environ,
             "PORT": str(self.port),
             "MAILAPP_IMAGE": IMAGE,
+            "UNDO_SEND_SECONDS": "0",
             **(environment or {}),
         }
 

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import ssl
-import threading
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,10 @@ import pytest
 
 from deploy.certificate import make
 from deploy.topology import free_port
+from tests.cluster.any_balancer import (
+    a_stop_and_a_death_cost_nobody_anything,
+    what_one_instance_took_all_give_back,
+)
 from tests.cluster.parts import PASSWORD
 from tests.cluster.stack import Stack, eventually, running
 from tests.people import Attached, Person
@@ -93,16 +95,7 @@ def test_any_instance_serves_any_request(stack: Stack) -> None:
 
 
 def test_what_one_instance_took_another_gives_back(stack: Stack) -> None:
-    alice, bob = stack.person("alice"), stack.person("bob")
-    content = os.urandom(3 * 1024 * 1024)
-    subject = f"one in, another out {uuid.uuid4()}"
-    alice.send("bob@mail.example", subject, "See attached.", [Attached("holiday.jpg", content)])
-
-    bob.served_by.clear()
-    bob.open(subject)
-    for _ in range(12):
-        assert bob.download("holiday.jpg") == content
-    assert set(bob.served_by) == stack.webs()
+    what_one_instance_took_all_give_back(stack)
 
 
 def test_nginx_fetches_attachments_from_the_store_by_itself(stack: Stack) -> None:
@@ -146,38 +139,7 @@ def test_the_address_a_client_claims_is_not_believed(stack: Stack) -> None:
 
 
 def test_an_instance_that_stops_or_dies_costs_nobody_anything(stack: Stack) -> None:
-    alice, bob, reader = stack.person("alice"), stack.person("bob"), stack.person("bob")
-    sent: list[str] = []
-    problems: list[BaseException] = []
-    done = threading.Event()
-
-    def go_on() -> None:
-        try:
-            while not done.wait(0.1):
-                reader.visit("/mail/sent")
-                subject = f"in between {uuid.uuid4()}"
-                bob.send("alice@mail.example", subject, "Still there?", [Attached("a", b"b")])
-                sent.append(subject)
-        except BaseException as problem:  # shown below
-            problems.append(problem)
-
-    meanwhile = threading.Thread(target=go_on)
-    meanwhile.start()
-    try:
-        first, second, _ = stack.compose("ps", "--quiet", "web").split()
-        time.sleep(1)
-        stack.docker("stop", first)
-        stack.docker("kill", second)
-        time.sleep(2)
-    finally:
-        done.set()
-        meanwhile.join()
-
-    assert not problems, problems
-    assert {*bob.statuses, *reader.statuses} <= {200, 302, 303}
-    received = alice.subjects()
-    assert [received.count(subject) for subject in sent] == [1] * len(sent)
-    assert len(sent) > 5
+    a_stop_and_a_death_cost_nobody_anything(stack)
 
     stack.up()
 

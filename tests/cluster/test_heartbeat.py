@@ -15,10 +15,11 @@ import pytest
 from flask import Flask
 
 import mailapp
-from deploy.topology import Valkey, Web, family
+from deploy.topology import Valkey, Web
 from mailapp.cluster.record import Record, decode
 from tests.cluster.records import registry_of
 from tests.conftest import Environment
+from tests.processes import companions, workers
 
 # Two workers count, one of them ends, and a third process adds up; as an instance's processes do.
 COUNTING = """
@@ -41,6 +42,30 @@ for place in ("0", "1"):
     os.waitpid(pid, 0)
 metrics.leave(figures, "1")
 print(*counted(figures), under_way(figures))
+"""
+
+# A worker's first eight requests come at once, each in a thread.
+COUNTING_AT_ONCE = """
+import sys
+from pathlib import Path
+from threading import Barrier, Thread
+from mailapp.cluster.pulse import under_way
+from mailapp.telemetry import metrics
+
+def begin():
+    all_are_there.wait()
+    metrics.metrics().in_progress.inc()
+
+sys.setswitchinterval(1e-5)
+figures = Path(sys.argv[1])
+metrics.count_in(figures, "0")
+all_are_there = Barrier(8)
+threads = [Thread(target=begin) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(under_way(figures))
 """
 
 
@@ -75,15 +100,6 @@ def until(app: Flask) -> Callable[[Callable[[Record], object]], Record]:
 Until = Callable[[Callable[[Record], object]], Record]
 
 
-def workers(web: Web) -> list[int]:
-    """The processes that take requests."""
-    return [
-        pid
-        for pid in family(web.pid)[1:]
-        if Path(f"/proc/{pid}/comm").read_text().strip() != "companion"
-    ]
-
-
 def test_it_tells_what_it_is_and_how_it_is(web: Web, until: Until) -> None:
     record = until(lambda record: record.state == "ok" and record.requests and record.workers == 2)
 
@@ -116,7 +132,7 @@ def test_a_worker_that_was_killed_is_replaced_and_leaves_nothing_under_way(
     web: Web, until: Until
 ) -> None:
     before = until(lambda record: record.workers == 2)
-    os.kill(workers(web)[0], signal.SIGKILL)
+    os.kill(workers(web.pid).pop(), signal.SIGKILL)
 
     after = until(lambda record: record.uptime > before.uptime + 2 and record.workers == 2)
     assert after.id == before.id
@@ -126,7 +142,7 @@ def test_a_worker_that_was_killed_is_replaced_and_leaves_nothing_under_way(
 @pytest.mark.parametrize("parts", ["embedded"], indirect=True)
 def test_one_whose_workers_hang_says_so(web: Web, until: Until) -> None:
     until(lambda record: record.state == "ok")
-    stopped = workers(web)
+    stopped = workers(web.pid)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     record = until(lambda record: record.state == "silent")
@@ -149,7 +165,7 @@ def test_one_that_is_asked_to_stop_says_so_until_it_ends(web: Web, until: Until)
 @pytest.mark.parametrize("parts", ["servers"], indirect=True)
 def test_it_goes_on_where_redis_was_away(web: Web, until: Until, redis_server: Valkey) -> None:
     before = until(lambda record: record.requests)
-    (companion,) = set(family(web.pid)[1:]) - set(workers(web))
+    (companion,) = companions(web.pid)
 
     def threads() -> int:
         return len(list(Path(f"/proc/{companion}/task").iterdir()))
@@ -175,3 +191,11 @@ def test_what_all_workers_count_is_added_up_also_of_those_that_are_gone(tmp_path
 
     # Of two workers: three routes, twice each, half of them errors; one is under way.
     assert said.stdout.split() == [b"12.0", b"6.0", b"3.0", b"1"]
+
+
+def test_a_workers_first_requests_are_counted_though_they_come_at_once(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", COUNTING_AT_ONCE, tmp_path], capture_output=True, check=True
+    )
+
+    assert said.stdout == b"8\n"

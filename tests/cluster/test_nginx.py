@@ -18,6 +18,7 @@ import pytest
 from deploy.topology import HOST, REPOSITORY, Nginx, free_port, running
 from mailapp.settings import Settings
 from mailapp.templating import StaticFiles
+from tests.beside import again_and_again
 from tests.cluster.parts import PASSWORD, Cluster
 from tests.people import Attached, Person
 
@@ -273,34 +274,15 @@ def busy(cluster: Cluster, name: str) -> Iterator[tuple[list[Person], list[str]]
     """Meanwhile one person reads and one sends to alice; bounded in rate, and by the body's end."""
     reader, writer = cluster.person(name), cluster.person(name)
     subjects: list[str] = []
-    problems: list[BaseException] = []
-    done = threading.Event()
 
     def read() -> None:
-        while not done.wait(0.05):
-            reader.visit("/mail/sent")
-            assert reader.logged_in
+        reader.visit("/mail/sent")
+        assert reader.logged_in
 
     def write() -> None:
-        while not done.wait(0.05):
-            subject = f"in between {uuid.uuid4()}"
-            writer.send("alice@mail.example", subject, "Still there?")
-            subjects.append(subject)
+        subject = f"in between {uuid.uuid4()}"
+        writer.send("alice@mail.example", subject, "Still there?")
+        subjects.append(subject)
 
-    def guarded(work: object) -> None:
-        try:
-            assert callable(work)
-            work()
-        except BaseException as problem:  # shown by the test's own thread
-            problems.append(problem)
-
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in (read, write)]
-    for thread in threads:
-        thread.start()
-    try:
+    with again_and_again(read, write):
         yield [reader, writer], subjects
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    assert not problems, problems

@@ -128,7 +128,9 @@ def test_one_that_has_fallen_silent_is_not_listed_and_not_kept_quiet(
     make_older(instances[0], "3", 5)
 
     assert list(cards(operator)) == ["web-1"]
-    assert "1 instance stopped without a word:" in operator.text, "the other had said that it goes"
+    assert "1 instance stopped without a word, this long ago:" in operator.text, (
+        "the other had said that it goes"
+    )
 
 
 def test_two_versions_are_told_apart(instances: list[Flask], operator: Person) -> None:

@@ -154,7 +154,8 @@ def test_an_interrupt_leaves_the_old_ones(stack: Stack, load: Load) -> None:
 
     with nobody_notices(load):
         rollout = subprocess.Popen(
-            [ROLLOUT, *stack.options],
+            # A run in the background of a script ignores it, and so would what it starts.
+            ["env", "--default-signal=INT", ROLLOUT, *stack.options],
             cwd=REPOSITORY,
             env=stack.environment,
             stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,10 +13,11 @@ from bs4 import Tag
 from flask import Flask
 from sqlalchemy import func, select
 
-from mailapp.compose import services as compose
+from mailapp.compose import drafts, sending
 from mailapp.compose.keys import DraftKey
 from mailapp.compose.models import Draft, DraftAttachment
-from mailapp.compose.services import Typed
+from mailapp.compose.state import AlreadySent, Discarded, NotYours
+from mailapp.compose.typed import Typed
 from mailapp.database import read
 from tests.checks import account, alike, at_once, draft, original, submit
 from tests.conftest import PASSWORD
@@ -43,13 +45,7 @@ def test_the_first_file_makes_the_draft_and_sent_again_is_the_same_file(alice: P
     alice.visit("/compose")
     file = uuid.uuid4()
     for _ in range(2):
-        answer = upload(alice, file, "plan.txt", b"plan")
-        assert answer.json() == {
-            "id": str(file),
-            "filename": "plan.txt",
-            "size": 4,
-            "size_text": answer.json()["size_text"],
-        }
+        assert upload(alice, file, "plan.txt", b"plan").status_code == 201
     form = reopened(alice, "(no subject)")
     assert form.text.count("Remove plan.txt") == 1
 
@@ -57,12 +53,12 @@ def test_the_first_file_makes_the_draft_and_sent_again_is_the_same_file(alice: P
 def test_a_file_removed_while_it_uploads_stays_removed(alice: Person) -> None:
     alice.visit("/compose")
     early, late = uuid.uuid4(), uuid.uuid4()
-    assert remove(alice, early).status_code == 200
-    assert upload(alice, early, "early.txt", b"x").status_code == 409
-    assert upload(alice, late, "late.txt", b"x").status_code == 200
-    assert remove(alice, late).status_code == 200
-    assert upload(alice, late, "late.txt", b"x").status_code == 409
-    assert "Remove " not in reopened(alice, "(no subject)").text
+    assert remove(alice, early).status_code == 204
+    assert upload(alice, early, "early.txt", b"x").status_code == 410
+    assert upload(alice, late, "late.txt", b"x").status_code == 201
+    assert remove(alice, late).status_code == 204
+    assert upload(alice, late, "late.txt", b"x").status_code == 410
+    assert [item.text for item in reopened(alice, "(no subject)").select("#attached li")] == []
 
 
 def test_the_order_of_a_form_s_fields_does_not_matter(alice: Person, bob: Person) -> None:
@@ -89,7 +85,7 @@ def test_a_session_that_ended_before_send_costs_neither_text_nor_files(
     fields = {"To": BOB, "Subject": "Long letter", "Message": "All of it"}
     alice.visit("/compose")
     alice.client.cookies.clear()
-    assert upload(alice, uuid.uuid4(), "earlier.txt", b"earlier").status_code == 200
+    assert upload(alice, uuid.uuid4(), "earlier.txt", b"earlier").status_code == 201
     alice.press("Send", fields, [Attached("kept.txt", b"kept")])
     assert not alice.logged_in
     assert "What you wrote is saved" in alice.text
@@ -193,7 +189,7 @@ def test_nothing_that_saves_by_itself_brings_back_what_was_sent_or_discarded(
     for button in ("send", "discard"):
         alice.visit("/compose")
         submit(alice, {"to": BOB, "subject": f"By {button}", "action": "save"})
-        assert upload(alice, uuid.uuid4(), "first.txt", b"x").status_code == 200
+        assert upload(alice, uuid.uuid4(), "first.txt", b"x").status_code == 201
         assert submit(alice, {"to": BOB, "subject": f"By {button}", "action": button}).is_redirect
         for answer in (
             submit(alice, {"body": "late", "action": "save"}, by_script=True),
@@ -238,8 +234,8 @@ def test_saving_discarding_and_sending_at_once_leave_one_of_them(
 
         save, send, discard = (
             act(lambda d: autosave(me, d)),
-            act(lambda d: compose.send(me, d)),
-            (act(lambda d: compose.discard(me, d))),
+            act(lambda d: sending.send(me, d)),
+            (act(lambda d: drafts.discard(me, d))),
         )
         at_once([save, send if round_ % 2 else discard, save, save, send, save], instances)
         at_once([save], instances)
@@ -251,7 +247,7 @@ def test_send_sends_the_text_it_was_pressed_with(alice: Person, instances: list[
     me = account(instances[0], "alice")
     draft_id = draft(instances[0], me, Typed(to="alice@mail.example", subject="Old, saved late"))
     with instances[0].app_context():
-        compose.send(me, draft_id, Typed(to="alice@mail.example", subject="New"))
+        sending.send(me, draft_id, Typed(to="alice@mail.example", subject="New"))
     assert alice.subjects() == ["New"]
 
 
@@ -276,7 +272,7 @@ def test_a_file_may_have_any_name_or_none_and_be_empty(alice: Person, bob: Perso
     fields = {"to": BOB, "subject": "Names", "action": "send"}
     assert submit(alice, fields, files).is_redirect
     bob.open("Names")
-    links = bob.page.select("article section a")
+    links = bob.page.select("article li a[download]")
     assert [link.text for link in links] == list(names.values())
     for link, (_, _, content) in zip(links, files, strict=True):
         answer = bob.client.get(str(link["href"]))
@@ -306,12 +302,12 @@ def test_the_same_content_twice_is_stored_once(alice: Person, instances: list[Fl
 
 # How these tests do what a script in the page does ---------------------------------------------
 
-FINE = (compose.AlreadySent, compose.Discarded, compose.NotYours)
+FINE = (AlreadySent, Discarded, NotYours)
 
 
 def autosave(me: int, draft_id: uuid.UUID) -> None:
     """What a page saves while somebody types."""
-    compose.save(me, draft_id, None, DraftKey(me, 0, draft_id), by_itself=True)
+    drafts.save(me, draft_id, None, DraftKey(me, 0, draft_id), by_itself=True)
 
 
 def action(writer: Person) -> str:
@@ -329,22 +325,30 @@ def key_of(writer: Person) -> str:
 
 
 def upload(writer: Person, file: uuid.UUID, name: str, content: bytes) -> httpx.Response:
-    """One file, sent by the page's script."""
+    """One file, sent whole by the page's script."""
+    headers = {
+        "Upload-Length": str(len(content)),
+        "Upload-Metadata": f"filename {base64.b64encode(name.encode()).decode()}",
+        "Content-Type": "application/offset+octet-stream",
+    }
     return writer.client.post(
-        f"{action(writer)}/attachments/{file}",
-        data={"draft_key": key_of(writer), "csrf_token": token(writer)},
-        files={"file": (name, content)},
-        headers={"Accept": "application/json"},
+        f"{action(writer)}/uploads/{file}", content=content, headers=headers | by_script(writer)
     )
 
 
 def remove(writer: Person, file: uuid.UUID) -> httpx.Response:
     """A file taken away by the page's script."""
-    return writer.client.post(
-        f"{action(writer)}/attachments/{file}/remove",
-        data={"draft_key": key_of(writer), "csrf_token": token(writer)},
-        headers={"Accept": "application/json"},
-    )
+    return writer.client.delete(f"{action(writer)}/uploads/{file}", headers=by_script(writer))
+
+
+def by_script(writer: Person) -> dict[str, str]:
+    """What the script of the form that is open says with each request for a file."""
+    return {
+        "Accept": "application/json",
+        "Tus-Resumable": "1.0.0",
+        "X-CSRFToken": token(writer),
+        "X-Draft-Key": key_of(writer),
+    }
 
 
 def token(writer: Person) -> str:

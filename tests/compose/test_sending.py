@@ -12,9 +12,10 @@ from sqlalchemy import func, insert, select
 from mailapp import create_app
 from mailapp.accounts import services as accounts
 from mailapp.accounts.models import Account
-from mailapp.compose import services as compose
+from mailapp.compose import drafts, sending
 from mailapp.compose.keys import DraftKey
-from mailapp.compose.services import Typed
+from mailapp.compose.state import AlreadySent
+from mailapp.compose.typed import Typed
 from mailapp.database import now, read, write
 from mailapp.mail.models import Message
 from mailapp.mailbox.models import Mailbox
@@ -160,7 +161,7 @@ def test_no_field_lets_another_header_in(
     with instances[0].app_context():
         # Nor the sender's own name.
         me = accounts.create("mal", "Mal\r\nX-Evil: 1\u2028Bcc: x", "correct horse battery staple")
-        compose.send(me, draft(instances[0], me, Typed(to="bob@mail.example", subject="Name")))
+        sending.send(me, draft(instances[0], me, Typed(to="bob@mail.example", subject="Name")))
     links = bob.visit("/mail/inbox").select("main li a")
     assert len(links) >= len(signs)
     for link in links:
@@ -314,13 +315,13 @@ def test_send_pressed_at_once_on_two_instances_is_one_message(
 
         def press(app: Flask, draft_id: uuid.UUID = draft_id) -> int | None:
             with app.app_context():
-                return compose.send(me, draft_id)
+                return sending.send(me, draft_id)
 
         def autosave(app: Flask, draft_id: uuid.UUID = draft_id) -> None:
             with app.app_context():
                 key = DraftKey(me, 0, draft_id)
-                with suppress(compose.AlreadySent):
-                    compose.save(me, draft_id, None, key, by_itself=True)
+                with suppress(AlreadySent):
+                    drafts.save(me, draft_id, None, key, by_itself=True)
 
         sent = at_once([press, press, autosave, press, autosave, press], instances)
         assert len({entry for entry in sent if entry is not None}) == 1
@@ -346,7 +347,10 @@ def test_a_form_posted_at_once_to_two_instances_is_sent_once_with_its_files_once
     assert alice.subjects("Sent") == ["Pressed"]
     assert alice.subjects("Drafts") == []
     bob.open("Pressed")
-    assert [link.text for link in bob.page.select("article section a")] == ["a.txt", "b.txt"]
+    assert [link.text for link in bob.page.select("article li a[download]")] == [
+        "a.txt",
+        "b.txt",
+    ]
 
 
 def test_a_domain_of_any_script_is_one_domain_in_each_of_its_spellings(
@@ -356,7 +360,7 @@ def test_a_domain_of_any_script_is_one_domain_in_each_of_its_spellings(
     with app.app_context():
         ann = accounts.create("ann@BÜCHER.example", "Ann", "correct horse battery staple")
         to = "ann@bücher.example, Ann <ann@xn--bcher-kva.example>, ann@Bu\u0308cher.example"
-        compose.send(ann, draft(app, ann, Typed(to=to)))
+        sending.send(ann, draft(app, ann, Typed(to=to)))
         with read() as connection:
             (headers,) = connection.scalars(select(Message.headers)).all()
             totals = connection.execute(select(Mailbox.role, Mailbox.total)).all()
@@ -374,7 +378,7 @@ def test_many_who_write_to_each_other_at_once_lose_nothing_and_never_lock_up(
     with instances[0].app_context():
         ids = [accounts.create(name, name, "correct horse battery staple") for name in names]
     everybody = ", ".join(f"{name}@mail.example" for name in names)
-    drafts = [
+    letters = [
         (me, draft(instances[0], me, Typed(to=everybody, subject=f"{me} {number}")))
         for number in range(4)
         for me in ids
@@ -383,12 +387,12 @@ def test_many_who_write_to_each_other_at_once_lose_nothing_and_never_lock_up(
     def send(me: int, draft_id: uuid.UUID) -> Callable[[Flask], int | None]:
         def press(app: Flask) -> int | None:
             with app.app_context():
-                return compose.send(me, draft_id)
+                return sending.send(me, draft_id)
 
         return press
 
-    entries = at_once([send(me, draft_id) for me, draft_id in drafts], instances)
-    assert len(set(entries)) == len(drafts)
+    entries = at_once([send(me, draft_id) for me, draft_id in letters], instances)
+    assert len(set(entries)) == len(letters)
     counts_are_right(instances[0])
     with instances[0].app_context(), read() as connection:
         totals = connection.execute(

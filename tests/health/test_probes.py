@@ -80,7 +80,7 @@ def test_a_part_that_hangs_is_failing_after_a_second(checkup: Checkup, part: Par
     result = checkup.results()["database"]
 
     assert (result.status, result.error) == ("failing", "no answer within 1 s")
-    assert PATIENCE <= time.monotonic() - started < PATIENCE + 0.3
+    assert PATIENCE <= time.monotonic() - started < 2 * PATIENCE
 
 
 def test_a_part_that_hangs_is_asked_once_and_waited_for_once(checkup: Checkup, part: Part) -> None:
@@ -92,7 +92,7 @@ def test_a_part_that_hangs_is_asked_once_and_waited_for_once(checkup: Checkup, p
         assert checkup.results()["database"].status == "failing"
 
     assert part.asked == 1
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_a_part_that_hung_is_ok_again_when_it_answers(checkup: Checkup, part: Part) -> None:

@@ -173,3 +173,27 @@ def test_a_big_file_is_never_in_one_piece() -> None:
     sizes = [len(chunk) for chunk in original.text([["Subject", ""]], "", [item], open_blob)]
     assert max(sizes) < 100_000
     assert sum(sizes) > 20 * 2**20 * 4 / 3
+
+
+def test_an_image_whose_id_is_not_ascii_gets_one_that_is() -> None:
+    images = [
+        {
+            "filename": f"{number}.png",
+            "content_type": "image/png",
+            "disposition": "inline",
+            "content_id": f"<{content_id}>",
+        }
+        for number, content_id in enumerate(("그림1", "그림10", "plain@x"))
+    ]
+    html = '<img src="cid:그림1"><img src="cid:그림10"><img src="cid:plain@x">'
+
+    chunks = original.text([["Subject", "x"]], "x", images, lambda _: iter([b"data"]), html)
+    read = email.message_from_bytes(b"".join(chunks), policy=default)
+
+    ids = [str(part["Content-ID"]).strip("<>") for part in read.walk() if part["Content-ID"]]
+    shown = read.get_body(("html",))
+    assert isinstance(shown, EmailMessage)
+    assert shown.get_content() == "".join(f'<img src="cid:{content_id}">' for content_id in ids)
+    assert len(set(ids)) == 3
+    assert ids[2] == "plain@x"
+    assert "".join(ids).isascii()

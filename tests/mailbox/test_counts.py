@@ -9,10 +9,11 @@ from sqlalchemy import select
 
 from mailapp.accounts import services as accounts
 from mailapp.accounts.models import Account
-from mailapp.compose import services as compose
-from mailapp.compose.services import Typed
-from mailapp.database import read, write
-from mailapp.mailbox import services as mailbox
+from mailapp.compose import sending
+from mailapp.compose.typed import Typed
+from mailapp.database import read
+from mailapp.mailbox import bulk, selections
+from mailapp.mailbox.changes import DESTROY, MOVE, READ, RESTORE, STAR, UNREAD, UNSTAR
 from mailapp.mailbox.models import Entry
 from tests.checks import counts_are_right, draft
 
@@ -31,20 +32,17 @@ def test_counts_and_change_counters_follow_whatever_happens(instances: list[Flas
         me = dice.choice(people)
         with app.app_context():
             mine = [entry for entry, row in before[1].items() if row[0] == me]
-            act = dice.choice(["send", "remove", "remove", "restore", "seen", "unseen"])
+            act = dice.choice(["send", MOVE, MOVE, RESTORE, DESTROY, READ, UNREAD, STAR, UNSTAR])
             if act == "send" or not mine:
                 to = ", ".join(f"{n}@mail.example" for n in dice.sample(names, dice.randint(1, 3)))
-                compose.send(me, draft(app, me, Typed(to=to, subject=str(step))))
+                sending.send(me, draft(app, me, Typed(to=to, subject=str(step))))
             else:
                 # Also another's entry, and one that is gone, which must do nothing.
                 entry = dice.choice([*mine, *mine, *before[1], 10**6])
-                with write() as connection:
-                    if act == "remove":
-                        mailbox.remove(connection, me, entry)
-                    elif act == "restore":
-                        mailbox.restore(connection, me, entry)
-                    else:
-                        mailbox.mark(connection, me, entry, seen=act == "seen")
+                place = dice.choice(["inbox", "archive", "spam", "trash"])
+                outcome = bulk.perform(me, act, selections.messages([entry]), place)
+                if outcome.token and dice.random() < 0.3:
+                    bulk.undo(me, outcome.token)
         after = snapshot(app)
         check(before, after)
         before = after

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.topology import HOST, Postgres, SeaweedFS, Valkey, Web, running, variables
+from deploy.topology import HOST, Nginx, Postgres, SeaweedFS, Valkey, Web, running, variables
 from tests.services.house import PASSWORD, PEOPLE, House
 
 
@@ -24,6 +24,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         "TRUSTED_PROXIES": f"{HOST}/32",
         "DRAIN_SECONDS": "1",
         "LOGIN_TRIES_ADDRESS": "10000",
+        "UNDO_SEND_SECONDS": "0",
         "WEB_WORKERS": "1",  # so that one burst reaches every pooled connection of an instance
     }
     webs = [Web(place / name, settings, name=name) for name in ("web-1", "web-2")]
@@ -39,3 +40,20 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             )
         with running(*webs), made._clients:
             yield made
+
+
+@pytest.fixture(scope="module")
+def nginx(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """nginx in front of all instances."""
+    place: Path = tmp_path_factory.mktemp("nginx")
+    with Nginx(place, [web.address for web in house.webs]) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal(house: House) -> Iterator[Web]:
+    """The instance that is killed."""
+    web = house.webs[0]
+    yield web
+    if not web.running:
+        web.start()

@@ -6,6 +6,7 @@ import http.client
 import subprocess
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -173,7 +174,7 @@ class Letter:
         assert form is not None
         self.path = str(form["action"])
         self._client = writer.client
-        self._hidden = {
+        self.hidden = {
             str(control["name"]): str(control.get("value", ""))
             for control in form.select("input[type=hidden]")
         }
@@ -193,8 +194,18 @@ class Letter:
 
     def upload(self, at: Web | Nginx, attachment_id: uuid.UUID) -> Request:
         """What the page's script does with the first chosen file."""
-        path = f"{self.path}/attachments/{attachment_id}"
-        return self._request(at, path, {}, self.files[:1], "application/json", field="file")
+        file = self.files[0]
+        headers = {
+            "Accept": "application/json",
+            "Cookie": self.cookie,
+            "Content-Type": "application/offset+octet-stream",
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": str(len(file.content)),
+            "Upload-Metadata": f"filename {b64encode(file.filename.encode()).decode()}",
+            "X-CSRFToken": self.hidden["csrf_token"],
+            "X-Draft-Key": self.hidden["draft_key"],
+        }
+        return Request(at, "POST", f"{self.path}/uploads/{attachment_id}", headers, file.content)
 
     def _request(
         self,
@@ -203,12 +214,11 @@ class Letter:
         button: dict[str, str],
         files: Sequence[Attached],
         accept: str,
-        field: str = "files",
     ) -> Request:
         typed = {"to": "bob@mail.example", "subject": self.subject, "body": self.message}
-        fields = {**self._hidden, **button, **typed}
+        fields = {**self.hidden, **button, **typed}
         parts: list[tuple[str, Any]] = [(name, (None, text)) for name, text in fields.items()]
-        parts += [(field, tuple(file)) for file in files or (Attached("", b""),)]
+        parts += [("files", tuple(file)) for file in files or (Attached("", b""),)]
         made = self._client.build_request("POST", path, files=parts)
         headers = {
             "Content-Type": made.headers["Content-Type"],

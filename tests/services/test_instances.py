@@ -6,8 +6,6 @@ import http.client
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,23 +15,6 @@ from tests.services.house import House, Letter, Request, get
 
 SMALL = bytes(range(256)) * 4 * 1024
 TOO_LARGE = bytes(56 * 1024 * 1024)
-
-
-@pytest.fixture(scope="module")
-def nginx(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    """nginx in front of all instances."""
-    place: Path = tmp_path_factory.mktemp("nginx")
-    with Nginx(place, [web.address for web in house.webs]) as server:
-        yield server
-
-
-@pytest.fixture
-def mortal(house: House) -> Iterator[Web]:
-    """The instance that is killed."""
-    web = house.webs[0]
-    yield web
-    if not web.running:
-        web.start()
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +100,13 @@ def test_an_upload_announced_as_too_large_is_refused_so_that_the_client_hears_it
     at = nginx if through == "nginx" else house.webs[0]
     path = f"/drafts/{uuid.uuid4()}"
     if accept == "application/json":
-        path += f"/attachments/{uuid.uuid4()}"
+        path += f"/uploads/{uuid.uuid4()}"
     headers = {
         "Content-Type": "multipart/form-data; boundary=x",
         "Accept": accept,
         "Cookie": Letter(alice, "").cookie,
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": str(len(TOO_LARGE)),
     }
 
     upload = Request(at, "POST", path, headers, TOO_LARGE)

@@ -28,6 +28,7 @@ THREADS = 8  # WEB_THREADS: what an instance may be waiting with for a part at o
 # "Within 3 s", MINIO_TIMEOUT with its 2.5 s being the longest, and some for a busy machine.
 SOON = 5.0
 
+_CALLED = {"database": "PostgreSQL", "redis": "Redis", "attachments": "the store"}
 _AWAY = {
     "database": "The database does not answer",
     "redis": "remembers who is logged in does not answer",
@@ -84,7 +85,8 @@ def story(
     _fill_pools(house, alice, kept)
 
     def letter(what: str, *files: Attached) -> Letter:
-        subject = f"{what} while {part} is {way}"
+        # No word of attachments, of which a text without any is asked about.
+        subject = f"{what} while {_CALLED[part]} is {way}"
         story.letters[what] = Letter(alice, subject, f"The text of {subject}.", files)
         return story.letters[what]
 
@@ -154,7 +156,7 @@ def test_what_does_not_need_it_goes_on(story: Story) -> None:
     expected = {
         "database": {"alive": 200, "static": 200},
         # The session was read when these two began, and nothing else of Redis is asked for.
-        "redis": {"upload": 200, "send": 303, "save": 200, "alive": 200, "static": 200},
+        "redis": {"upload": 201, "send": 303, "save": 200, "alive": 200, "static": 200},
         "attachments": {"press": 303, "save": 200, "inbox": 200, "alive": 200, "static": 200},
     }[story.part]
 
@@ -203,7 +205,7 @@ def test_the_first_requests_after_its_return_are_answered(story: Story) -> None:
 
 def test_the_same_form_sent_again_is_one_message_with_its_file_once(story: Story) -> None:
     assert {name: answer.status for name, answer in story.again.items()} == {
-        "upload": 200,
+        "upload": 201,
         **{f"{what}, sent": 303 for what in story.letters},
     }
     counts = {what: story.received.count(letter.subject) for what, letter in story.letters.items()}

@@ -166,6 +166,7 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
             "REDIS_URL": redises.url,
             "ATTACHMENT_DIR": str(place / "attachments"),
             "LOGIN_TRIES_ADDRESS": "10000",
+            "UNDO_SEND_SECONDS": "0",
             "DRAIN_SECONDS": "0",
             "WEB_WORKERS": "1",  # so that one burst reaches every connection there is
         }

@@ -51,6 +51,7 @@ def show() -> None:
 
 
 def _bring_back(scene: Scene, visitor: httpx.Client, service: str) -> None:
+    scene.wait_for_loss()
     scene.compose("start", service)
     away = scene.wait_for()
     after = views(visitor, 10)

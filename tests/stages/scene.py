@@ -78,14 +78,23 @@ class Scene(Stack):
     def wait_for(self, path: str = "/healthz") -> float:
         """Wait until it answers 200 there; returns how many seconds that took."""
         begun = time.monotonic()
-
-        def answers() -> bool:
-            with suppress(httpx.TransportError):
-                return httpx.get(f"{self.url}{path}", timeout=5).status_code == 200
-            return False
-
-        must(eventually(answers, seconds=60), f"{path} does not answer 200 after 60 s")
+        must(
+            eventually(lambda: self._is_well(path), seconds=60),
+            f"{path} does not answer 200 after 60 s",
+        )
         return time.monotonic() - begun
+
+    def wait_for_loss(self) -> None:
+        """Wait until /healthz says so too: it remembers for a second what it saw."""
+        must(
+            eventually(lambda: not self._is_well("/healthz"), seconds=60),
+            "/healthz answers 200 for 60 s though something is lost",
+        )
+
+    def _is_well(self, path: str) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}{path}", timeout=5).status_code == 200
+        return False
 
 
 @contextmanager

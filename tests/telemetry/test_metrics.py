@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.topology import Web, family, free_port
+from deploy.topology import Web, free_port
 from tests.people import Attached, Person
+from tests.processes import workers
 from tests.scraping import Scrape, within
 
 PASSWORD = "three green lamps by the sea"
@@ -30,11 +31,6 @@ def answered(web: Web, route: str, status: int = 200, method: str = "GET") -> fl
     return Scrape(web.metrics_url).value(
         "mailapp_http_requests_total", route=route, status=str(status), method=method
     )
-
-
-def workers(web: Web) -> set[int]:
-    names = {pid: Path(f"/proc/{pid}/comm").read_text().strip() for pid in family(web.pid)[1:]}
-    return {pid for pid, name in names.items() if name != "companion"}
 
 
 def test_requests_are_added_up_over_all_workers(web: Web) -> None:
@@ -58,10 +54,10 @@ def test_requests_are_added_up_over_all_workers(web: Web) -> None:
 def test_what_a_worker_counted_outlives_it(web: Web) -> None:
     for _ in range(20):
         httpx.get(f"{web.url}/login")
-    before, old = Scrape(web.metrics_url).counters(), workers(web)
+    before, old = Scrape(web.metrics_url).counters(), workers(web.pid)
     for pid in old:
         os.kill(pid, signal.SIGKILL)
-    assert within(20, lambda: len(workers(web) - old) == 2 and web.answers())
+    assert within(20, lambda: len(workers(web.pid) - old) == 2 and web.answers())
     after = Scrape(web.metrics_url).counters()
     for _ in range(10):
         httpx.get(f"{web.url}/login")
@@ -75,7 +71,7 @@ def test_what_a_worker_counted_outlives_it(web: Web) -> None:
 
 def figures(web: Web) -> Path:
     """The folder that an instance's workers count in."""
-    maps = Path(f"/proc/{next(iter(workers(web)))}/maps").read_text().split()
+    maps = Path(f"/proc/{next(iter(workers(web.pid)))}/maps").read_text().split()
     (folder,) = {Path(part).parent for part in maps if "mailapp-metrics-" in part}
     return folder
 
@@ -88,7 +84,7 @@ def test_a_request_that_its_worker_took_along_is_not_in_progress_for_ever(web: W
     with socket.create_connection(("127.0.0.1", web.port)) as slow:
         slow.sendall(b"POST /login HTTP/1.1\r\nHost: x\r\n" + form + b"\r\n")
         assert within(10, lambda: in_progress() == 1)
-        for pid in workers(web):
+        for pid in workers(web.pid):
             os.kill(pid, signal.SIGKILL)
         assert within(20, lambda: in_progress() == 0)
 
