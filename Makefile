@@ -12,7 +12,7 @@ compile := .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --stri
 	--no-emit-trusted-host --no-emit-options
 
 .PHONY: help run install test lint browser cluster certificate compose-test stage stages-test \
-	rollout-test observability-test balancers-test balancers faults tiers-test load bench docs lock \
+	rollout-test observability-test balancers-test balancers faults tiers-test load bench docs screenshots translations vendor lock \
 	clean
 
 help: ## show this
@@ -79,8 +79,17 @@ stages-test: install ## every step of the story, and that each can fail; needs D
 bench: install ## how fast, as ratios within one run
 	.venv/bin/python -m tests.bench $(BENCH_ARGS)
 
+screenshots: install ## pictures of the main pages into build/, the best into docs/screenshots
+	.venv/bin/python -m tests.screenshots
+
 docs: install ## write the table of settings in README.md from the code
 	.venv/bin/python -m deploy.document
+
+translations: install ## find the texts of code and templates for mailapp/translations
+	.venv/bin/python -m deploy.translations
+
+vendor: install ## fetch the files of npm's packages that deploy/vendored.toml lists; needs npm
+	.venv/bin/python -m deploy.vendor
 
 # On the oldest Python there is (Debian 12 has 3.11.2): some packages want a later 3.11, and some need
 # another one on it.
