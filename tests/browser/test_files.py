@@ -213,7 +213,7 @@ def _shows_the_pdf(page: Page) -> None:
     assert red == [204, 0, 51, 255]
     expect(sheets.first).to_contain_text("First page")
     sheets.last.scroll_into_view_if_needed()
-    expect(sheets.last).to_contain_text("두 번째 쪽")
+    expect(sheets.last, "is a font with Korean installed?").to_contain_text("두 번째 쪽")
 
 
 def test_previews_are_walked_through_by_keys(alice: Someone) -> None:
