@@ -207,10 +207,14 @@ def _last_of_newest(shape: _Shape) -> Query:
 
 @cache
 def _indexed(shape: _Shape) -> Query:
-    """Of what PostgreSQL's index has the newest that match the rest as well."""
+    """Of what PostgreSQL's index has the newest that match the rest as well.
+
+    Put in order before anything else is looked up, so that no more is than the page needs.
+    """
     found = (
         select(SearchEntry.entry_id.label("id"), SearchEntry.sort_at)
         .where(SearchEntry.words.op("@@")(cast(_QUERY, TSQUERY)))
+        .order_by(SearchEntry.sort_at.desc(), SearchEntry.entry_id.desc())
         .cte("found")
         .prefix_with("MATERIALIZED")
     )
